@@ -1,0 +1,59 @@
+"""A gap: an interval in which something was not observed, with its cause and amount."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from keelwatch.model.identity import Identity
+
+CAUSES: dict[str, str] = {
+    "ring_full": "the ring buffer had no room",
+    "map_full": "a kernel map had no room",
+    "recursion": "the kernel skipped a program that was already running on that CPU",
+    "truncated": "a path, argument list or environment was longer than the sensor reads",
+    "read_failed": "the kernel could not read the memory or object behind an event",
+    "decode_error": "a record of the ring buffer could not be understood",
+    "spool_full": "the spool had reached its size limit",
+    "disk_full": "the disk had no room",
+    "spool_corrupt": "a spool segment failed its checksum and was set aside",
+    "rejected": "the hub could not parse the batch and set it aside",
+    "sequence": "the hub saw a jump in the batch sequence",
+    "log_vanished": "a log file was deleted or truncated before it was read",
+    "line_invalid": "a log line did not follow the container runtime's format",
+    "line_too_long": "a log line was longer than the limit and was cut",
+    "agent_down": "the agent was not running",
+    "sensor_off": "the sensor was not loaded",
+}
+"""Every cause a gap can have, with its meaning. Documented in docs/reference/gaps.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Times are nanoseconds since the epoch; `amount` counts `unit`s (events, lines, bytes, batches).
+
+    `what` is the event class or "logs", or the name of the table concerned.
+    """
+
+    what: str
+    cause: str
+    from_time: int
+    to_time: int
+    amount: int
+    unit: str
+    identity: Identity
+    detail: str = ""
+
+    def columns(self) -> dict[str, Any]:
+        """One row of the `gaps` table."""
+        return {
+            **self.identity.columns(),
+            "time": self.to_time,
+            "what": self.what,
+            "cause": self.cause,
+            "from_time": self.from_time,
+            "to_time": self.to_time,
+            "amount": self.amount,
+            "unit": self.unit,
+            "detail": self.detail,
+        }

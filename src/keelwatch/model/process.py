@@ -1,0 +1,71 @@
+"""A process as keelwatch remembers it: one program image, its credentials, and who started it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_ANCESTORS = 16
+"""How many ancestors a record carries: deeper trees are cut, which the record does not hide."""
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """The state of one process since its last exec.
+
+    `(pid, start)` names a process for the life of the machine: `start` is its start time in
+    nanoseconds since boot (CLOCK_BOOTTIME), so a reused pid is another process. An exec makes a new
+    `Process` with the same key, so records keep the image they were made by.
+    """
+
+    pid: int
+    start: int
+    ppid: int = 0
+    parent: Process | None = None
+    comm: str = ""
+    exe: str = ""
+    argv: tuple[str, ...] = ()
+    cwd: str = ""
+    tty: int = 0
+    uid: int = 0
+    euid: int = 0
+    gid: int = 0
+    loginuid: int = -1
+    capabilities: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+    container_id: str = ""
+    exec_time: int = 0
+    upper: bool = False
+    memfd: bool = False
+    script: str = ""
+    sha256: str = ""
+    ended: bool = False
+
+    @property
+    def cmdline(self) -> str:
+        """argv joined by blanks, as ps(1) and Falco's `proc.cmdline` show it."""
+        return " ".join(self.argv) if self.argv else self.comm
+
+    def ancestors(self) -> list[Process]:
+        """Parent, grandparent …, nearest first, at most MAX_ANCESTORS."""
+        found: list[Process] = []
+        at = self.parent
+        while at is not None and len(found) < MAX_ANCESTORS:
+            found.append(at)
+            at = at.parent
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """The process as records and the API show it (documented in docs/reference/records.md)."""
+        return {
+            "pid": self.pid,
+            "name": self.comm,
+            "exe": self.exe,
+            "cmdline": self.cmdline,
+            "cwd": self.cwd,
+            "uid": self.uid,
+            "gid": self.gid,
+            "loginuid": self.loginuid,
+            "tty": self.tty,
+            "container_id": self.container_id,
+        }
