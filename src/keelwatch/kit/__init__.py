@@ -1,1 +1,1 @@
-"""TEMP."""
+"""Small tools without a domain."""

@@ -39,7 +39,7 @@ class Process:
     memfd: bool = False
     script: str = ""
     sha256: str = ""
-    ended: bool = False
+    ended: bool = False  # the process, or this image of it, runs no longer
 
     @property
     def cmdline(self) -> str:

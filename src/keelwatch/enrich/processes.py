@@ -1,0 +1,159 @@
+"""The process tree: every container process with its ancestry, kept current from observations.
+
+It is seeded from /proc, so a running machine has ancestry at once. Parents that are host processes
+are not reported by the sensor; they are read from /proc when a child of theirs is first seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keelwatch.enrich import procfs
+from keelwatch.model.observation import Observation
+from keelwatch.model.process import MAX_ANCESTORS, Process
+
+START_TOLERANCE = 2 * procfs.TICK
+"""/proc counts start times in ticks; the sensor in nanoseconds. This much apart is the same."""
+
+
+class ProcessTree:
+    """Not thread-safe: one pipeline owns it. Observations must come in order of time."""
+
+    def __init__(self) -> None:
+        self._now: dict[int, Process] = {}
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+    def seed(self) -> None:
+        """Learn every process that runs now."""
+        for pid in procfs.pids():
+            self._adopt(pid)
+        for process in list(self._now.values()):
+            self._link(process)
+
+    def get(self, pid: int) -> Process | None:
+        """The process that has this id now."""
+        return self._now.get(pid)
+
+    def apply(self, seen: Observation) -> Process:
+        """Bring the tree up to date with `seen` and return the process that acted."""
+        if seen.kind == "exec" and seen.result >= 0:
+            return self._exec(seen)
+        process = self._actor(seen)
+        if seen.kind == "fork":
+            self._fork(seen, process)
+        elif seen.kind == "exit":
+            process.ended = True
+            self._now.pop(seen.pid, None)
+        return process
+
+    def sweep(self) -> int:
+        """Forget host processes that ended (the sensor does not report those); return how many."""
+        gone = [pid for pid, at in self._now.items() if not at.container_id and not procfs.alive(pid)]
+        for pid in gone:
+            self._now.pop(pid).ended = True
+        return len(gone)
+
+    def _exec(self, seen: Observation) -> Process:
+        before = self._known(seen.pid, seen.start)
+        parent = before.parent if before else self._parent(seen.ppid, seen.parent_start)
+        if before is not None:
+            before.ended = True
+        process = Process(
+            pid=seen.pid,
+            start=seen.start,
+            ppid=seen.ppid,
+            parent=parent,
+            comm=seen.comm,
+            exe=seen.path,
+            argv=seen.argv,
+            cwd=seen.cwd,
+            tty=seen.tty,
+            uid=seen.uid,
+            euid=seen.euid,
+            gid=seen.gid,
+            loginuid=seen.loginuid,
+            capabilities=seen.capabilities,
+            environment=seen.environment,
+            container_id=seen.container_id,
+            exec_time=seen.time,
+            upper=seen.upper,
+            memfd=seen.memfd,
+            script=seen.script,
+        )
+        self._now[seen.pid] = process
+        return process
+
+    def _fork(self, seen: Observation, parent: Process) -> None:
+        child = replace(
+            parent,
+            pid=seen.child_pid,
+            start=seen.child_start,
+            ppid=parent.pid,
+            parent=parent,
+            container_id=seen.container_id or parent.container_id,
+            ended=False,
+        )
+        _cut(child)
+        self._now[child.pid] = child
+
+    def _actor(self, seen: Observation) -> Process:
+        known = self._known(seen.pid, seen.start)
+        if known is None:
+            known = self._adopt(seen.pid)
+            if known is None or not _same(known.start, seen.start):
+                known = Process(pid=seen.pid, start=seen.start, comm=seen.comm)
+                self._now[seen.pid] = known
+            known.ppid = known.ppid or seen.ppid
+            known.parent = self._parent(seen.ppid, seen.parent_start)
+        known.start = seen.start
+        known.uid, known.euid, known.gid = seen.uid, seen.euid, seen.gid
+        known.container_id = seen.container_id or known.container_id
+        known.comm = seen.comm or known.comm
+        return known
+
+    def _known(self, pid: int, start: int) -> Process | None:
+        found = self._now.get(pid)
+        return found if found is not None and _same(found.start, start) else None
+
+    def _parent(self, pid: int, start: int) -> Process | None:
+        if pid <= 0:
+            return None
+        found = self._known(pid, start) if start else self._now.get(pid)
+        if found is None:
+            found = self._adopt(pid)
+            if found is not None:
+                self._link(found)
+        return found
+
+    def _adopt(self, pid: int) -> Process | None:
+        found = procfs.read_process(pid)
+        if found is not None:
+            self._now[pid] = found
+        return found
+
+    def _link(self, process: Process) -> None:
+        """Give a process read from /proc its ancestors, reading those that are not known."""
+        for _ in range(MAX_ANCESTORS):
+            if process.parent is not None or process.ppid <= 0:
+                return
+            process.parent = self._now.get(process.ppid) or self._adopt(process.ppid)
+            if process.parent is None:
+                return
+            process = process.parent
+
+
+def _same(one: int, other: int) -> bool:
+    return abs(one - other) <= START_TOLERANCE
+
+
+def _cut(process: Process) -> None:
+    """Drop dead ancestors beyond the limit: a process that forks and exits for ever must not leak."""
+    at = process
+    for _ in range(MAX_ANCESTORS):
+        if at.parent is None:
+            return
+        at = at.parent
+    if at.ended:
+        at.parent = None
