@@ -7,7 +7,7 @@ a chmod or rename by path leaves no object to read. Both indexes are bounded; th
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keelwatch.kit.clock import iso
@@ -67,19 +67,18 @@ class FileHistory:
         found = self._find(event)
         return found is not None and bool(found.writers)
 
-    def story(self, event: Event, content: str) -> Story:
-        """Tell how the file that `event` (an exec) runs came to be."""
+    def story(self, event: Event) -> Story:
+        """Tell how the file that `event` (an exec) runs came to be; its content is told later."""
         known = self._find(event) or _File()
         writer = _writer(known)
         ran = _step(event, "exec")
         return Story(
-            sentence=_sentence(event, known, writer, content),
+            sentence=_sentence(event, known, writer),
             path=subject(event),
             writer=writer.columns() if writer else None,
             writer_ancestors=[p.summary() for p in writer.process.ancestors()] if writer else [],
             chmod=known.chmod.columns() if known.chmod else None,
             executor=ran.columns(),
-            content=content,
         )
 
     def _written(self, event: Event) -> None:
@@ -126,6 +125,11 @@ def subject(event: Event) -> str:
     return event.process.script or event.path
 
 
+def with_content(story: Story, content: str) -> Story:
+    """Add what the examination of the file found."""
+    return replace(story, content=content, sentence=story.sentence + _CONTENT_WORDS.get(content, ""))
+
+
 def _put(index: OrderedDict[Any, _File], key: Any, file: _File, limit: int) -> None:
     index[key] = file
     index.move_to_end(key)
@@ -142,14 +146,14 @@ def _writer(file: _File) -> Step | None:
     return file.writers[-1] if file.writers else None
 
 
-def _sentence(event: Event, file: _File, writer: Step | None, content: str) -> str:
+def _sentence(event: Event, file: _File, writer: Step | None) -> str:
     parts = [f"{subject(event)} {_written_by(file, writer)}"]
     if file.renamed is not None:
         parts.append(f"moved there by {_who(file.renamed)}")
     if file.chmod is not None:
         parts.append(f"made executable by {_who(file.chmod)}")
     parts.append(f"and run by {_who(_runner(event))}")
-    return ", ".join(parts[:-1]) + " " + parts[-1] + "." + _content_words(content)
+    return ", ".join(parts[:-1]) + " " + parts[-1] + "."
 
 
 def _written_by(file: _File, writer: Step | None) -> str:
@@ -171,11 +175,9 @@ def _who(step: Step) -> str:
     return f"{process.comm} (pid {process.pid}, uid {process.uid}) at {iso(step.time)[11:23]}"
 
 
-def _content_words(content: str) -> str:
-    return {
-        "new": " The image does not have this file.",
-        "changed": " The image has another file of this name.",
-        "image": " Its content is the image's.",
-        "gone": " The file was gone before its content could be read.",
-        "volume": " It lies on a volume, outside the image.",
-    }.get(content, "")
+_CONTENT_WORDS = {
+    "new": " The image does not have this file.",
+    "changed": " The image has another file of this name.",
+    "gone": " The file was gone before its content could be read.",
+    "volume": " It lies on a volume, outside the image.",
+}

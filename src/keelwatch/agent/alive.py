@@ -1,0 +1,33 @@
+"""Was the agent running? A file touched while it runs dates the gap after a stop or a crash."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from keelwatch.kit import clock
+from keelwatch.model.gap import Gap
+from keelwatch.model.identity import Identity
+
+NAME = "alive"
+
+
+class Alive:
+    """`path` holds the time, in nanoseconds since the epoch, of the last beat."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / NAME
+
+    def beat(self) -> None:
+        """Say that the agent runs now."""
+        beside = self._path.with_suffix(".new")
+        beside.write_text(str(clock.now()))
+        beside.replace(self._path)
+
+    def gap(self, host: Identity) -> Gap | None:
+        """The interval since the last beat of an earlier run, or None on the first start."""
+        with contextlib.suppress(OSError, ValueError):
+            before = int(self._path.read_text()[:32])
+            now = clock.now()
+            return Gap("all", "agent_down", min(before, now), now, 1, "intervals", host)
+        return None

@@ -1,0 +1,93 @@
+"""Observation → event: gives it a process with ancestry, who acted, whose file, and its history."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from keelwatch.enrich.catalog import Catalog
+from keelwatch.enrich.content import in_image
+from keelwatch.enrich.processes import ProcessTree
+from keelwatch.enrich.provenance import FileHistory
+from keelwatch.kit import clock
+from keelwatch.model.event import Event
+from keelwatch.model.observation import Observation
+from keelwatch.model.process import Process
+
+SILENT = frozenset({"fork", "exit"})
+"""Kinds that only move the process tree; they make no event."""
+FILE_KINDS = frozenset({"open", "inherit", "rename", "link", "chmod", "unlink"})
+MAX_CACHE = 8192
+
+
+class Enricher:
+    """Owned by the pipeline's thread. Observations must come in order of time."""
+
+    def __init__(self, tree: ProcessTree, catalog: Catalog, history: FileHistory) -> None:
+        self._tree = tree
+        self._catalog = catalog
+        self._history = history
+        self._in_image: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self.boot_offset = clock.boot_offset()
+
+    def enrich(self, seen: Observation) -> Event | None:
+        """Return the event, or None for what only moves the process tree."""
+        process = self._tree.apply(seen)
+        container = seen.container_id or process.container_id
+        if seen.kind in SILENT:
+            return None
+        if seen.kind == "exec" and seen.overlay and seen.phase == "run":
+            self._catalog.learn_device(seen.device, container)
+        event = self._event(seen, process, container)
+        if seen.kind in FILE_KINDS:
+            if seen.phase == "run" and seen.overlay:
+                event.drift = self._drift(event, container)
+            self._history.record(event)
+        return event
+
+    def _event(self, seen: Observation, process: Process, container: str) -> Event:
+        owner = self._catalog.owner_of(seen.device) if seen.device else ""
+        return Event(
+            time=seen.time + self.boot_offset,
+            kind=seen.kind,
+            type=seen.syscall,
+            result=seen.result,
+            process=process,
+            identity=self._catalog.identity(container, seen.pid),
+            phase=seen.phase,
+            tid=seen.tid,
+            file_identity=self._catalog.identity(owner) if owner and owner != container else None,
+            path=seen.path,
+            path_source=seen.path_source,
+            old_path=seen.old_path,
+            old_path_source=seen.old_path_source,
+            truncated=seen.truncated,
+            device=seen.device,
+            inode=seen.inode,
+            mode=seen.mode,
+            size=seen.size,
+            ctime=seen.ctime,
+            mtime=seen.mtime,
+            flags=seen.flags,
+            upper=seen.upper,
+            memfd=seen.memfd,
+            created=seen.created,
+            descriptor=seen.descriptor,
+            target=self._tree.get(seen.target_pid) if seen.target_pid else None,
+            request=seen.request,
+            source=seen.source,
+            filesystem=seen.filesystem,
+            name=seen.name,
+        )
+
+    def _drift(self, event: Event, container: str) -> str:
+        """Whether the file that is being changed is one that the image brought."""
+        owner = event.file_identity.container_id if event.file_identity else container
+        key = (owner, event.old_path if event.kind == "rename" and not event.path else event.path)
+        known = self._in_image.get(key)
+        if known is None:
+            at = self._catalog.container(owner)
+            known = at is not None and in_image(key[1], at.layers)
+            self._in_image[key] = known
+            if len(self._in_image) > MAX_CACHE:
+                self._in_image.popitem(last=False)
+        return "changed" if known else "new"

@@ -1,0 +1,62 @@
+"""Rows on their way to the spool: gathered for a moment, then made durable together."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+from keelwatch.agent.records import Row
+from keelwatch.model.gap import Gap
+from keelwatch.ship.freeze import rows_drafts
+from keelwatch.ship.spool import Spool
+
+INTERVAL = 0.1
+"""Seconds that rows are gathered: what an fsync costs is paid ten times a second at most."""
+MAX_ROWS = 20_000
+"""Rows held in memory. Beyond, producers wait: the ring buffer then fills, which is counted."""
+
+
+class Outbox:
+    """Thread-safe. `flush` is called by one thread only, so batches keep their order."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._rows: defaultdict[str, list[Row]] = defaultdict(list)
+        self._count = 0
+        self._room = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        """Start flushing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Flush what is held, then end."""
+        self._closing.set()
+        self._thread.join(10)
+        self.flush()
+
+    def add(self, table: str, row: Row) -> None:
+        """Queue one row; wait while MAX_ROWS are held."""
+        with self._room:
+            self._room.wait_for(lambda: self._count < MAX_ROWS or self._closing.is_set())
+            self._rows[table].append(row)
+            self._count += 1
+
+    def gap(self, gap: Gap) -> None:
+        """Queue a gap."""
+        self.add("gaps", gap.columns())
+
+    def flush(self) -> None:
+        """Make everything queued durable in the spool."""
+        with self._room:
+            rows, self._rows, self._count = self._rows, defaultdict(list), 0
+            self._room.notify_all()
+        drafts = [draft for table, held in rows.items() for draft in rows_drafts(table, held)]
+        if drafts:
+            self._spool.append(drafts)
+
+    def _run(self) -> None:
+        while not self._closing.wait(INTERVAL):
+            self.flush()

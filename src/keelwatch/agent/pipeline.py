@@ -1,0 +1,145 @@
+"""The way of an event through the node: enrich → examine → detect → outbox. One list, one order.
+
+Everything runs on the sensor's thread, but for the examination of new programs (hashing), which
+has a thread of its own; such an event goes on to detection when its content is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from keelwatch.agent.enricher import Enricher
+from keelwatch.agent.outbox import Outbox
+from keelwatch.agent.records import alert_row, event_row
+from keelwatch.agent.repeats import Repeats
+from keelwatch.detect import RuleSet
+from keelwatch.enrich.catalog import Catalog
+from keelwatch.enrich.content import Examiner, Layers
+from keelwatch.enrich.provenance import FileHistory, with_content
+from keelwatch.model.event import Alert, Event
+from keelwatch.model.observation import Observation
+
+log = logging.getLogger(__name__)
+MAX_WAITING = 2000
+"""Events that wait for their content. Beyond, they go on unexamined, and that is counted."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    event: Event
+    overlay: bool
+    written: bool
+
+
+class Pipeline:
+    """`feed` takes observations in order of time; rows come out at the outbox."""
+
+    def __init__(
+        self,
+        enricher: Enricher,
+        catalog: Catalog,
+        history: FileHistory,
+        examiner: Examiner,
+        rules: RuleSet,
+        outbox: Outbox,
+    ) -> None:
+        self._enricher = enricher
+        self._catalog = catalog
+        self._history = history
+        self._examiner = examiner
+        self._rules = rules
+        self._outbox = outbox
+        self._repeats = Repeats()
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING)
+        self._worker = threading.Thread(target=self._examine_all, name="examine", daemon=True)
+        self.events = 0
+        self.alerts = 0
+        self.unexamined = 0
+        self.failed = 0
+
+    def start(self) -> None:
+        """Start the examining thread."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Let what waits be examined, then end."""
+        self._waiting.put(None)
+        self._worker.join(10)
+
+    def feed(self, observations: Iterable[Observation]) -> None:
+        """Take observations, in order of time."""
+        for seen in observations:
+            try:
+                self._one(seen)
+            except Exception:  # one bad record must not blind the node
+                self.failed += 1
+                log.exception("an observation could not be processed")
+
+    def _one(self, seen: Observation) -> None:
+        event = self._enricher.enrich(seen)
+        if event is None:
+            return
+        self.events += 1
+        if _needs_examination(event, seen):
+            self._enqueue(event, seen.overlay)
+        else:
+            self._detect(event)
+
+    def replace_rules(self, rules: RuleSet) -> None:
+        """Use another rule set from the next event on."""
+        self._rules = rules
+
+    def flush_repeats(self) -> None:
+        """Send the alerts that stand for repeats; called now and then by housekeeping."""
+        self._send(self._repeats.due())
+
+    def _enqueue(self, event: Event, overlay: bool) -> None:
+        """The story is told now: by the time the content is known, the file may be another's."""
+        written = self._history.written_in_container(event)
+        event.story = self._history.story(event)
+        try:
+            self._waiting.put_nowait(_Waiting(event, overlay, written))
+        except queue.Full:
+            self.unexamined += 1
+            self._detect(event)
+
+    def _examine_all(self) -> None:
+        while (waiting := self._waiting.get()) is not None:
+            try:
+                self._examine(waiting)
+            except Exception:  # a hostile file must not end the thread
+                self.unexamined += 1
+                log.exception("could not examine %r", waiting.event.path)
+            self._detect(waiting.event)
+
+    def _examine(self, waiting: _Waiting) -> None:
+        event = waiting.event
+        at = self._catalog.container(event.identity.container_id)
+        layers = at.layers if at is not None else Layers()
+        content = self._examiner.examine(event, layers, overlay=waiting.overlay, written=waiting.written)
+        event.drift, event.sha256 = content.drift, content.sha256
+        event.size = content.size or event.size
+        event.process.sha256 = content.sha256
+        if event.story is not None:
+            event.story = None if content.drift == "image" else with_content(event.story, content.drift)
+
+    def _detect(self, event: Event) -> None:
+        alerts = self._rules.alerts(event)
+        self._outbox.add("events", event_row(event))
+        self._send(self._repeats.take(alerts))
+
+    def _send(self, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            self.alerts += 1
+            self._outbox.add("alerts", alert_row(alert))
+
+
+def _needs_examination(event: Event, seen: Observation) -> bool:
+    """New programs and scripts only: a program of the image's own layers is what it is."""
+    if event.kind != "exec" or event.result < 0 or event.phase != "run" or not event.identity.container_id:
+        return False
+    return event.memfd or event.upper or not seen.overlay or bool(event.process.script)

@@ -1,0 +1,163 @@
+"""Which containers there are: from a container id, or a file's superblock, to an identity.
+
+Asks the runtimes at a container's first event and again until the answer is complete; says when a
+container started and ended, so that lifecycle records and log followers can be made.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from keelwatch.enrich import procfs
+from keelwatch.enrich.content import Layers
+from keelwatch.enrich.runtime import ContainerDetails, Runtimes, identity_of
+from keelwatch.kit import clock
+from keelwatch.model.identity import Identity
+
+RETRY = (0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
+"""Seconds until an incomplete container is asked for again; the last one repeats."""
+SECOND = 1_000_000_000
+LINGER = 300 * SECOND
+"""How long an ended container stays known: events of it may still be on their way."""
+
+
+@dataclass(slots=True)
+class Container:
+    """What is known of one container. `identity` is complete when `details.complete` is."""
+
+    id: str
+    identity: Identity
+    details: ContainerDetails | None = None
+    pid: int = 0
+    first_seen: int = 0
+    ended: int = 0
+    tries: int = 0
+    next_try: int = 0
+    announced: bool = False
+
+    @property
+    def layers(self) -> Layers:
+        """Where its overlay keeps files."""
+        if self.details is None:
+            return Layers()
+        return Layers(self.details.upper_dir, self.details.lower_dirs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the runtime has told everything it can tell."""
+        return self.details is not None and self.details.complete
+
+
+@dataclass(slots=True)
+class Changes:
+    """What `poll` noticed: containers that became known, whose identity grew, that ended."""
+
+    started: list[Container] = field(default_factory=list)
+    updated: list[Container] = field(default_factory=list)
+    ended: list[Container] = field(default_factory=list)
+
+
+class Catalog:
+    """Thread-safe: the pipeline asks, housekeeping polls."""
+
+    def __init__(self, runtimes: Runtimes, cluster: str, node: str) -> None:
+        self._runtimes = runtimes
+        self._lock = threading.RLock()
+        self._containers: dict[str, Container] = {}
+        self._owners: dict[int, str] = {}
+        self.host = Identity(cluster=cluster, node=node, identity_source="cluster=config node=config")
+
+    def scan(self) -> None:
+        """Learn every container that the runtimes know now."""
+        for details in self._runtimes.scan():
+            with self._lock:
+                at = self._containers.get(details.id) or self._add(details.id, details.pid)
+                self._fill(at, details)
+
+    def container(self, container_id: str, pid: int = 0) -> Container | None:
+        """The container with this id, looked up at the runtime when it is new; None for the host."""
+        if not container_id:
+            return None
+        with self._lock:
+            at = self._containers.get(container_id)
+            if at is None:
+                at = self._add(container_id, pid)
+                self._ask(at)
+            return at
+
+    def identity(self, container_id: str, pid: int = 0) -> Identity:
+        """The identity of the container, or the node's own for ""."""
+        at = self.container(container_id, pid)
+        return at.identity if at is not None else self.host
+
+    def learn_device(self, device: int, container_id: str) -> None:
+        """Remember whose overlay superblock this is; the first to run a program from it owns it."""
+        if device and container_id:
+            self._owners.setdefault(device, container_id)
+
+    def owner_of(self, device: int) -> str:
+        """The id of the container whose root file system `device` is, or ""."""
+        return self._owners.get(device, "")
+
+    def poll(self) -> Changes:
+        """Ask again for what is incomplete, notice what ended, forget what ended long ago."""
+        changes = Changes()
+        now = clock.now()
+        with self._lock:
+            for at in list(self._containers.values()):
+                self._poll_one(at, now, changes)
+        return changes
+
+    def running(self) -> int:
+        """How many containers run now."""
+        return sum(1 for at in self._containers.values() if not at.ended)
+
+    def _poll_one(self, at: Container, now: int, changes: Changes) -> None:
+        if at.ended:
+            if now - at.ended > LINGER:
+                self._forget(at)
+            return
+        grew = not at.complete and now >= at.next_try and self._ask(at)
+        if not at.announced and (at.complete or at.tries > len(RETRY)):
+            at.announced = True
+            changes.started.append(at)
+        elif grew:
+            changes.updated.append(at)
+        if self._has_ended(at):
+            at.ended = now
+            changes.ended.append(at)
+
+    def _has_ended(self, at: Container) -> bool:
+        pid = at.details.pid if at.details and at.details.pid else at.pid
+        return pid > 0 and not procfs.alive(pid) and not self._runtimes.running(at.id)
+
+    def _add(self, container_id: str, pid: int) -> Container:
+        identity = Identity(
+            cluster=self.host.cluster,
+            node=self.host.node,
+            container_id=container_id,
+            identity_source="cluster=config node=config container_id=cgroup",
+        )
+        at = Container(container_id, identity, pid=pid, first_seen=clock.now())
+        self._containers[container_id] = at
+        return at
+
+    def _ask(self, at: Container) -> bool:
+        """Ask the runtimes; return whether the identity changed."""
+        at.next_try = clock.now() + int(RETRY[min(at.tries, len(RETRY) - 1)] * SECOND)
+        at.tries += 1
+        details = self._runtimes.find(at.id, at.pid)
+        return details is not None and self._fill(at, details)
+
+    def _fill(self, at: Container, details: ContainerDetails) -> bool:
+        before = at.identity
+        at.details = details
+        at.identity = identity_of(details, self.host.cluster, self.host.node)
+        self.learn_device(details.root_device, at.id)
+        return at.identity != before
+
+    def _forget(self, at: Container) -> None:
+        del self._containers[at.id]
+        for device in [d for d, owner in self._owners.items() if owner == at.id]:
+            del self._owners[device]
