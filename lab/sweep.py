@@ -1,0 +1,185 @@
+"""Sweeps a lab directory away: containers, shims, daemons, mounts, sockets, cgroups, files.
+
+Works on what is found on the machine, not on what a process remembers, so that it also cleans up
+behind a lab that was killed. Only things whose command line, mount point or cgroup name points into
+the given directory are touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PREFIX = "keelwatch-lab-"
+OWNER = "owner"
+CGROUPS = Path("/sys/fs/cgroup")
+QUIET_SECONDS = 5.0
+
+
+def claim(directory: Path) -> None:
+    """Write down that this process owns `directory`."""
+    (directory / OWNER).write_text(f"{os.getpid()} {_start_time(os.getpid())}")
+
+
+def sweep_abandoned(parent: Path | None = None) -> list[Path]:
+    """Sweep the labs under `parent` (the folder for temporary files) whose owner is dead."""
+    swept = []
+    for directory in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
+        if _is_abandoned(directory):
+            sweep(directory)
+            swept.append(directory)
+    return swept
+
+
+def sweep(directory: Path) -> None:
+    """Remove everything that belongs to the lab in `directory`, and the directory."""
+    cgroups = list(_cgroups(directory))
+    sockets = list(_shim_sockets(directory))
+    _kill(_daemons(directory))
+    _kill(pid for cgroup in cgroups for pid in _members(cgroup))
+    _unmount(directory)
+    for socket in sockets:
+        socket.unlink(missing_ok=True)
+    for cgroup in cgroups:
+        _remove_cgroup(cgroup)
+    _remove_kubepods()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def pod_cgroup(uid: str) -> str:
+    """Where the kubelet's cgroupfs driver puts a burstable pod."""
+    return f"/kubepods/burstable/pod{uid}"
+
+
+def hierarchies() -> Iterator[Path]:
+    """The cgroup trees of this machine: the v1 controllers and the v2 tree."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        yield CGROUPS
+        return
+    for path in CGROUPS.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            yield path
+
+
+def remove_pod_cgroup(uid: str) -> None:
+    """Remove an ended pod's cgroups, as the kubelet does."""
+    for tree in hierarchies():
+        _remove_cgroup(tree / pod_cgroup(uid)[1:])
+    _remove_kubepods()
+
+
+def _is_abandoned(directory: Path) -> bool:
+    try:
+        pid, start = (directory / OWNER).read_text().split()
+    except (OSError, ValueError):
+        return False  # just being made, or not ours
+    return _start_time(int(pid)) != start
+
+
+def _start_time(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _daemons(directory: Path) -> Iterator[int]:
+    """containerd, dockerd and shims whose command line names the directory."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            daemon = Path(words[0]).name.startswith(("containerd", "dockerd", "docker-proxy"))
+            if daemon and any(str(directory) + "/" in f"{word}/" for word in words[1:]):
+                yield int(entry.name)
+
+
+def _containers(directory: Path) -> Iterator[Path]:
+    """The bundles of containers that the directory's shims hold: .../<namespace>/<id>."""
+    for tasks in directory.rglob("io.containerd.runtime.v2.task"):
+        yield from tasks.glob("*/*")
+
+
+def _shim_sockets(directory: Path) -> Iterator[Path]:
+    # Shims keep their sockets under /run/containerd/s, whatever containerd's state directory is.
+    for bundle in _containers(directory):
+        with suppress(OSError):
+            address = (bundle / "address").read_text()
+            path = Path(address.removeprefix("unix://"))
+            if path.parent == Path("/run/containerd/s"):
+                yield path
+
+
+def _cgroups(directory: Path) -> Iterator[Path]:
+    names = [f"kubepods/burstable/pod{path.name.rpartition('_')[2]}" for path in directory.glob("pods/*_*_*")]
+    for bundle in _containers(directory):
+        names += [f"{bundle.parent.name}/{bundle.name}", f"docker/{bundle.name}"]
+    for tree in hierarchies():
+        yield from (tree / name for name in names if (tree / name).is_dir())
+
+
+def _members(cgroup: Path) -> Iterator[int]:
+    for procs in cgroup.rglob("cgroup.procs"):
+        with suppress(OSError):
+            yield from (int(word) for word in procs.read_text().split())
+
+
+def _kill(pids: Iterable[int]) -> None:
+    waiting = set(pids) - {0, os.getpid()}
+    for pid in waiting:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + QUIET_SECONDS
+    while any(_runs(pid) for pid in waiting) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def _unmount(directory: Path) -> None:
+    prefix = str(directory.resolve()) + "/"
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed([point for point in points if point.startswith(prefix)]):
+        subprocess.run(["umount", "-l", point], capture_output=True, check=False)
+
+
+def _remove_cgroup(cgroup: Path) -> None:
+    end = time.monotonic() + QUIET_SECONDS
+    while cgroup.is_dir() and time.monotonic() < end:
+        for path in sorted((p for p in cgroup.rglob("*") if p.is_dir()), reverse=True):
+            with suppress(OSError):
+                path.rmdir()
+        with suppress(OSError):
+            cgroup.rmdir()
+            return
+        time.sleep(0.02)
+
+
+def _remove_kubepods() -> None:
+    """Remove the parents when they are empty and no real kubelet owns them."""
+    if any(_command(entry) == "kubelet" for entry in Path("/proc").glob("[0-9]*")):
+        return
+    for tree in hierarchies():
+        for name in ("kubepods/burstable", "kubepods", "k8s.io"):
+            with suppress(OSError):
+                (tree / name).rmdir()
+
+
+def _command(entry: Path) -> str:
+    try:
+        return (entry / "comm").read_text().strip()
+    except OSError:
+        return ""

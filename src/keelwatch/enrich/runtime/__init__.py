@@ -1,0 +1,1 @@
+"""What the container runtimes know: from a container id to pod, image, labels and log file."""

@@ -1,0 +1,43 @@
+"""A client of the Container Runtime Interface (CRI) v1: gRPC over the runtime's Unix socket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from keelwatch.enrich.runtime import cri_pb2
+
+CALL_SECONDS = 2.0
+MAX_ANSWER = 16 << 20
+"""Bytes; the kubelet's own limit for a CRI message."""
+
+CriError = grpc.RpcError
+
+
+class Cri:
+    """One connection to a runtime; safe to share between threads."""
+
+    def __init__(self, socket: Path | str) -> None:
+        self.socket = str(socket)
+        # A look-up in gRPC's global pool would join connections of sockets that were replaced.
+        options = [("grpc.max_receive_message_length", MAX_ANSWER), ("grpc.use_local_subchannel_pool", 1)]
+        options += [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+        self._channel = grpc.insecure_channel(f"unix:{self.socket}", options=options)
+
+    def call(self, method: str, seconds: float = CALL_SECONDS, /, **fields: Any) -> Any:
+        """Call `method` with a request of those fields; return the response or raise CriError."""
+        request = getattr(cri_pb2, f"{method}Request")(**fields)
+        answer = getattr(cri_pb2, f"{method}Response")
+        service = "ImageService" if method.startswith("Image") else "RuntimeService"
+        invoke = self._channel.unary_unary(
+            f"/runtime.v1.{service}/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        return invoke(request, timeout=seconds)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()

@@ -1,0 +1,52 @@
+"""Fixtures that every kind of test shares: a real containerd, a kubelet's client, running pods.
+
+One containerd serves a whole test session; pods are made per test, with names drawn at random, so
+that nothing can pass because a name is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Containerd, ContainerSpec, Kubelet, Pod, PodSpec, missing_for_containers  # needs the path
+from lab.pod import random_name  # needs the path
+
+
+@pytest.fixture(scope="session")
+def lab_containerd() -> Iterator[Containerd]:
+    """A containerd of its own with the pause and workload images."""
+    if missing := missing_for_containers():
+        pytest.skip(f"no containers here: {missing}")
+    with Containerd() as containerd:
+        yield containerd
+
+
+@pytest.fixture
+def kubelet(lab_containerd: Containerd) -> Iterator[Kubelet]:
+    """Runs pods; those that the test leaves are deleted behind it."""
+    made = Kubelet(lab_containerd.socket, lab_containerd.logs)
+    try:
+        yield made
+        made.delete_all()
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def cri_pod(kubelet: Kubelet) -> Pod:
+    """A pod whose one container sleeps: `cri_pod.shell("...")` and `.run("prog", "arg")` act in it.
+
+    Namespace, pod and container names are random. `cri_pod.container.id` is the container's id.
+    """
+    return kubelet.run_pod(sleeping_pod())
+
+
+def sleeping_pod(namespace: str = "", privileged: bool = False) -> PodSpec:
+    """A pod with random names whose container does nothing."""
+    container = ContainerSpec(
+        f"c-{random_name(6)}", command=("toolbox", "sleep", "100000"), privileged=privileged
+    )
+    labels = {"app": random_name(6)}
+    return PodSpec(namespace or f"ns-{random_name(6)}", f"pod-{random_name(6)}", (container,), labels)
