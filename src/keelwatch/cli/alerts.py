@@ -31,7 +31,7 @@ from keelwatch.cli.output import (
     safe,
     styled,
 )
-from keelwatch.cli.text import short_time
+from keelwatch.kit.text import short_time
 
 _EXAMPLES = """
 keelwatch alerts --since 1h

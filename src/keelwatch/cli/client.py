@@ -107,5 +107,7 @@ def _reason(error: BaseException) -> str:
     """The innermost cause, without urllib3's wrapping."""
     while (inner := error.__cause__ or getattr(error, "reason", None)) and isinstance(inner, BaseException):
         error = inner
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).rpartition(">: ")[2] or str(error)
     return text.removeprefix("Failed to establish a new connection: ")

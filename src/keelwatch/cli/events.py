@@ -8,7 +8,7 @@ from keelwatch.cli.client import HubClient
 from keelwatch.cli.logs import instance
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
 from keelwatch.cli.output import Record, emit, nothing_found, print_each, safe, styled
-from keelwatch.cli.text import short_time
+from keelwatch.kit.text import short_time
 
 _EXAMPLES = """
 keelwatch events -n shop deploy/checkout --since 10m

@@ -7,7 +7,7 @@ import click
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
 from keelwatch.cli.output import Record, emit, nothing_found, print_each, safe, styled, wheel
-from keelwatch.cli.text import short_time
+from keelwatch.kit.text import short_time
 
 _EXAMPLES = """
 keelwatch logs -n shop deploy/checkout               # all instances, the deleted ones included

@@ -84,7 +84,7 @@ class Program(click.Group):
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="keelwatch", message="%(prog)s %(version)s")
 def main() -> None:
-    """Watch containers: what did this workload do, and was anything unmonitored?"""
+    """Watch containers: what did a workload do, and was anything unmonitored."""
 
 
 if __name__ == "__main__":

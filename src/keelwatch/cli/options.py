@@ -25,6 +25,7 @@ class HelpfulCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples without re-wrapping them."""
+        del ctx
         write_examples(self.examples, formatter)
 
 

@@ -13,7 +13,7 @@ import orjson
 import yaml
 from rich.cells import cell_len, set_cell_size
 
-from keelwatch.cli.text import one_line, printable
+from keelwatch.kit.text import one_line, printable
 
 Record = dict[str, Any]
 

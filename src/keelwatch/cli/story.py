@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, safe, styled
-from keelwatch.cli.text import short_time
+from keelwatch.kit.text import short_time
 
 _IDENTITY = (
     "cluster", "node", "namespace", "workload_kind", "workload", "revision", "team", "pod", "pod_uid",
     "container", "container_id", "restart", "image", "image_digest", "identity_source",
 )  # fmt: skip
 _FILE = ("path", "path_source", "old_path", "size", "mode", "inode", "sha256", "drift")
-_FLAGS = {"upper": "in the overlay's upper layer", "memfd": "in memory only (memfd)", "created": "made by this call",
-          "truncated": "path cut off"}  # fmt: skip
+_FLAGS = {
+    "upper": "in the overlay's upper layer",
+    "memfd": "in memory only (memfd)",
+    "created": "made by this call",
+    "truncated": "path cut off",
+}
 
 
 def print_alert(alert: Record) -> None:

@@ -10,7 +10,7 @@ from keelwatch.cli.client import HubClient
 from keelwatch.cli.errors import NOT_FOUND, CliError
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_filters
 from keelwatch.cli.output import Record, nothing_found, print_json, print_table, print_yaml
-from keelwatch.cli.text import age
+from keelwatch.kit.text import age
 
 _EXAMPLES = """
 keelwatch workloads -n shop
