@@ -1,21 +1,21 @@
--- Tables of records. `{engine}` is replaced by store/engines.py: the one place where an embedded
--- store, a server and a cluster differ.
+-- Tables of records. What stands in braces is filled in by store/schema.py (columns that tables
+-- share) and store/engines.py (the one place where an embedded store, a server and a cluster differ).
 --
 -- Every table: the identity, frozen at event time; `day` is the batch's day and the partition (so a
 -- batch is one part, whatever its lines claim about time); (spool, seq, row) names a row for ever.
 
-CREATE TABLE logs (
+CREATE TABLE logs{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     stream LowCardinality(String),
     message String CODEC(ZSTD(1)),
     {identity},
     {origin},
     INDEX message_tokens message TYPE tokenbf_v1(65536, 4, 0) GRANULARITY 4,
-    INDEX time_range time TYPE minmax GRANULARITY 1,
-    {highest}
-) ENGINE = {engine} PARTITION BY day ORDER BY (namespace, workload, container_id, time);
+    INDEX time_range time TYPE minmax GRANULARITY 1
+) ENGINE = {engine:logs} PARTITION BY day ORDER BY (namespace, workload, container_id, time)
+SETTINGS {settings};
 
-CREATE TABLE events (
+CREATE TABLE events{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     kind LowCardinality(String),
     type LowCardinality(String),
@@ -26,11 +26,11 @@ CREATE TABLE events (
     detail String CODEC(ZSTD(1)),
     {identity},
     {origin},
-    INDEX time_range time TYPE minmax GRANULARITY 1,
-    {highest}
-) ENGINE = {engine} PARTITION BY day ORDER BY (namespace, workload, kind, time);
+    INDEX time_range time TYPE minmax GRANULARITY 1
+) ENGINE = {engine:events} PARTITION BY day ORDER BY (namespace, workload, kind, time)
+SETTINGS {settings};
 
-CREATE TABLE alerts (
+CREATE TABLE alerts{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     id String,
     rule LowCardinality(String),
@@ -49,20 +49,21 @@ CREATE TABLE alerts (
     detail String CODEC(ZSTD(1)),
     {identity},
     {origin},
-    {highest}
-) ENGINE = {engine} PARTITION BY day ORDER BY (time, id);
+    INDEX ids id TYPE bloom_filter(0.001) GRANULARITY 4
+) ENGINE = {engine:alerts} PARTITION BY day ORDER BY (time, id)
+SETTINGS {settings};
 
-CREATE TABLE lifecycle (
+CREATE TABLE lifecycle{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     kind LowCardinality(String),
     labels Map(LowCardinality(String), String),
     detail String,
     {identity},
-    {origin},
-    {highest}
-) ENGINE = {engine} PARTITION BY day ORDER BY (namespace, workload, time);
+    {origin}
+) ENGINE = {engine:lifecycle} PARTITION BY day ORDER BY (namespace, workload, time)
+SETTINGS {settings};
 
-CREATE TABLE gaps (
+CREATE TABLE gaps{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     what LowCardinality(String),
     cause LowCardinality(String),
@@ -72,17 +73,6 @@ CREATE TABLE gaps (
     unit LowCardinality(String),
     detail String,
     {identity},
-    {origin},
-    {highest}
-) ENGINE = {engine} PARTITION BY day ORDER BY time;
-
--- {identity}: cluster, node, namespace, pod, pod_uid, container, container_id, image, image_digest,
---   workload_kind, workload, revision, team, identity_source LowCardinality(String); restart UInt32
--- {origin}:   spool LowCardinality(String), seq UInt64, row UInt32, day Date
--- {highest}:  a projection of max(seq) by spool, so that the truth after a restart is cheap to ask
--- {process}:  pid UInt32, ppid UInt32, uid UInt32, gid UInt32, loginuid Int64, tty UInt32,
---   comm, exe, cmdline, cwd String; process String (JSON object); ancestors String (JSON array)
--- {file}:     path, path_source, old_path, old_path_source String; flags UInt64, mode UInt32,
---   inode UInt64, device UInt64, size UInt64, upper UInt8, memfd UInt8, created UInt8, truncated UInt8,
---   sha256 String, drift LowCardinality(String),
---   file_namespace, file_pod, file_container, file_container_id, file_workload LowCardinality(String)
+    {origin}
+) ENGINE = {engine:gaps} PARTITION BY day ORDER BY time
+SETTINGS {settings};

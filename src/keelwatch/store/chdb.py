@@ -1,0 +1,205 @@
+"""The embedded store: chDB, ClickHouse as a library. One process owns the store's directory.
+
+Queries on one connection wait for each other, so there is a pool of them for readers and one for
+each table that is written. Readers have limits of memory and time, so that no query can take the
+hub down.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape as xml_escape
+
+import chdb
+import orjson
+
+from keelwatch.store.database import BusyError, Insertion, StoreError
+from keelwatch.store.escape import Parameters, literal, parameters
+from keelwatch.store.insert import Columns, insert_sql, select_sql, source_structure
+
+_DATABASE = "keelwatch"
+_BLOCK = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the embedded engine: bytes, seconds, connections."""
+
+    server_memory: int = 1_500_000_000
+    query_memory: int = 500_000_000
+    insert_memory: int = 900_000_000
+    query_seconds: int = 60
+    readers: int = 8
+    wait_seconds: float = 10.0
+
+
+class EmbeddedDatabase:
+    """`Database` over chDB. `path` is made if it is missing."""
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config = path.with_name(path.name + ".xml")
+        config.write_text(_config(self._limits), encoding="utf-8")
+        self._address = f"{path}?config-file={config}"
+        self._admin = chdb.connect(self._address)
+        self._admin_lock = threading.Lock()
+        self._run(self._admin, f"CREATE DATABASE IF NOT EXISTS {_DATABASE}")
+        self._run(self._admin, f"USE {_DATABASE}")
+        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(self._limits.readers):
+            self._free.put(None)  # opened when first needed
+        self._writers: dict[str, Any] = {}
+        self._columns: dict[str, Columns] = {}
+        self._open: list[Any] = []
+
+    def execute(self, sql: str) -> None:
+        """See Database."""
+        with self._admin_lock:
+            self._run(self._admin, sql)
+
+    def query(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """See Database."""
+        text = b"".join(self.lines(sql, parameters))
+        return [orjson.loads(line) for line in text.splitlines()]
+
+    def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
+        """See Database."""
+        with self._reader() as connection:
+            stream = self._send(connection, sql, parameters)
+            try:
+                yield from _blocks(stream)
+            finally:
+                stream.close()
+
+    def insert(self, insertion: Insertion) -> None:
+        """See Database."""
+        columns = self.columns(insertion.table)
+        source, spool, seq, row = _file_source(insertion, columns)
+        self._run(self._writer(insertion.table), insert_sql(insertion, columns, source, spool, seq, row))
+
+    def readable(self, insertion: Insertion) -> None:
+        """See Database."""
+        columns = self.columns(insertion.table)
+        source, spool, seq, row = _file_source(insertion, columns)
+        select = select_sql(insertion, columns, source, spool, seq, row)
+        self._run(self._writer(insertion.table), f"{select} FORMAT Null")
+
+    def columns(self, table: str) -> Columns:
+        """The columns of a table, as the engine knows them."""
+        if table not in self._columns:
+            rows = self.query(
+                "SELECT name, type FROM system.columns WHERE database = {database:String} "
+                "AND table = {table:String} ORDER BY position",
+                {"database": _DATABASE, "table": table},
+            )
+            self._columns[table] = {row["name"]: row["type"] for row in rows}
+        return self._columns[table]
+
+    def close(self) -> None:
+        """See Database."""
+        for connection in (*self._open, *self._writers.values(), self._admin):
+            connection.close()
+        self._open.clear()
+        self._writers.clear()
+
+    def _writer(self, table: str) -> Any:
+        """The connection of a table's only writer."""
+        if table not in self._writers:
+            connection = chdb.connect(self._address)
+            self._run(connection, f"USE {_DATABASE}")
+            self._run(connection, f"SET max_memory_usage = {self._limits.insert_memory}")
+            self._writers[table] = connection
+        return self._writers[table]
+
+    @contextmanager
+    def _reader(self) -> Iterator[Any]:
+        try:
+            connection = self._free.get(timeout=self._limits.wait_seconds)
+        except queue.Empty as error:
+            raise BusyError("all connections of the store are in use") from error
+        try:
+            if connection is None:
+                connection = self._open_reader()
+            yield connection
+        finally:
+            self._free.put(connection)
+
+    def _open_reader(self) -> Any:
+        connection = chdb.connect(self._address)
+        self._open.append(connection)
+        self._run(connection, f"USE {_DATABASE}")
+        self._run(connection, _reader_settings(self._limits))
+        return connection
+
+    def _send(self, connection: Any, sql: str, values: Parameters | None) -> Any:
+        try:
+            return connection.send_query(sql, "JSONEachRow", params=parameters(values or {}))
+        except RuntimeError as error:
+            raise StoreError(str(error)) from error
+
+    def _run(self, connection: Any, sql: str) -> None:
+        try:
+            connection.query(sql, "Null")
+        except RuntimeError as error:
+            raise StoreError(str(error)) from error
+
+
+def _blocks(stream: Any) -> Iterator[bytes]:
+    try:
+        for block in stream:
+            yield block.bytes()
+    except RuntimeError as error:
+        raise StoreError(str(error)) from error
+
+
+def _file_source(insertion: Insertion, columns: Columns) -> tuple[str, str, str, str]:
+    """The `file()` that reads all batches at once, and where spool, seq and row stand in it.
+
+    The files are called `<spool>~<seq>.zst` and lie in one folder; neither part holds a character
+    that means something in the engine's globs (ingest checks the spool's name).
+    """
+    folder = insertion.sources[0].path.parent
+    names = ",".join(source.path.name for source in insertion.sources)
+    glob = f"{folder}/{{{names}}}" if len(insertion.sources) > 1 else f"{folder}/{names}"
+    kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
+    structure = source_structure(insertion, columns)
+    file = f"file({literal(glob)}, '{kind}', {literal(structure)}, 'zstd')"
+    stem = "splitByChar('~', substring(_file, 1, length(_file) - 4))"
+    return file, f"{stem}[1]", f"toUInt64({stem}[2])", "toUInt32(_row_number)"
+
+
+def _reader_settings(limits: Limits) -> str:
+    settings = {
+        "max_memory_usage": limits.query_memory,
+        "max_execution_time": limits.query_seconds,
+        "max_block_size": _BLOCK,
+        "date_time_output_format": "'iso'",
+        "output_format_json_validate_utf8": 1,
+        "output_format_json_quote_64bit_integers": 0,
+        "query_plan_max_limit_for_lazy_materialization": 100_000,
+        "readonly": 2,
+    }
+    return "SET " + ", ".join(f"{name} = {value}" for name, value in settings.items())
+
+
+def _config(limits: Limits) -> str:
+    """Server settings: without these the caches may grow to half of the machine's memory."""
+    settings = {
+        "max_server_memory_usage": limits.server_memory,
+        "mark_cache_size": 64 << 20,
+        "primary_index_cache_size": 64 << 20,
+        "index_mark_cache_size": 32 << 20,
+        "query_condition_cache_size": 16 << 20,
+        "compiled_expression_cache_size": 16 << 20,
+        "max_io_thread_pool_size": 16,
+        "background_pool_size": 2,
+    }
+    lines = [f"  <{name}>{xml_escape(str(value))}</{name}>" for name, value in settings.items()]
+    return "\n".join(["<clickhouse>", *lines, "</clickhouse>", ""])

@@ -1,0 +1,82 @@
+"""What the hub needs of a column store. `chdb` and `clickhouse` implement it.
+
+Parameters stand in SQL as `{name:Type}` and are bound by the engine. All methods may be called from
+any thread; each call may block, so an event loop calls them in a thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from keelwatch.store.escape import Parameters
+
+_CODE = re.compile(r"Code: (\d+)")
+
+QUERY_TOO_LARGE = frozenset({241})
+QUERY_TOO_LONG = frozenset({159})
+
+
+class StoreError(RuntimeError):
+    """The engine refused or failed. `code` is ClickHouse's error code, 0 if there is none."""
+
+    def __init__(self, message: str) -> None:
+        found = _CODE.search(message)
+        self.code = int(found.group(1)) if found else 0
+        super().__init__(message)
+
+
+class BusyError(StoreError):
+    """No connection became free in time."""
+
+
+class SchemaError(StoreError):
+    """The store's schema is newer than this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows of one batch: a file with a zstd body, and what the header says."""
+
+    path: Path
+    spool: str
+    seq: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Insertion:
+    """Batches of one table, format and day that become one part. `fallback_time` is nanoseconds
+    since the epoch: what a line gets whose own time cannot be read.
+    """
+
+    table: str
+    format: str
+    day: str
+    sources: Sequence[Source]
+    fallback_time: int
+
+
+class Database(Protocol):
+    """A column store with keelwatch's schema."""
+
+    def execute(self, sql: str) -> None:
+        """Run a statement that returns nothing (DDL)."""
+
+    def query(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """Return all rows. Times are RFC 3339 text with nanoseconds."""
+
+    def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
+        """Yield blocks of NDJSON; each block ends behind a newline. Close it to cancel the query."""
+
+    def insert(self, insertion: Insertion) -> None:
+        """Write the batches, durable when this returns; raise StoreError with nothing written."""
+
+    def readable(self, insertion: Insertion) -> None:
+        """Parse the batches without writing; raise StoreError if that is what fails."""
+
+    def close(self) -> None:
+        """Let go of the store."""
