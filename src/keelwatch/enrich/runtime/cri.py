@@ -13,7 +13,16 @@ CALL_SECONDS = 2.0
 MAX_ANSWER = 16 << 20
 """Bytes; the kubelet's own limit for a CRI message."""
 
-CriError = grpc.RpcError
+SILENT = ("DEADLINE_EXCEEDED", "UNAVAILABLE", "UNIMPLEMENTED")
+"""gRPC's codes for a runtime that does not answer, or that does not speak CRI v1."""
+
+
+class CriError(Exception):
+    """The call failed. `code` is the name of gRPC's status code."""
+
+    def __init__(self, method: str, code: str, message: str) -> None:
+        super().__init__(f"{method}: {code}: {message}")
+        self.code = code
 
 
 class Cri:
@@ -36,7 +45,10 @@ class Cri:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return invoke(request, timeout=seconds)
+        try:
+            return invoke(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise CriError(method, error.code().name, error.details() or "") from error
 
     def close(self) -> None:
         """Close the connection."""

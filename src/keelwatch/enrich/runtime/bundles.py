@@ -1,0 +1,101 @@
+"""Reads a container's OCI bundle: config.json as containerd, CRI-O and Podman annotate it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keelwatch.enrich.runtime.details import Draft, text_pairs
+from keelwatch.enrich.runtime.kubernetes import take_annotations, take_labels
+from keelwatch.enrich.runtime.rootfs import Root, root_at, root_of
+from keelwatch.enrich.runtime.statefiles import (
+    json_object,
+    nanoseconds,
+    number,
+    read_json,
+    read_text,
+    table,
+    text,
+)
+
+CRI = "io.kubernetes.cri."
+CRIO = "io.kubernetes.cri-o."
+NERDCTL = "nerdctl/"
+
+
+def read_config(draft: Draft, bundle: Path) -> dict[str, Any]:
+    """Take what config.json says into `draft`; return it, {} when there is none (yet)."""
+    config = read_json(bundle / "config.json")
+    annotations = text_pairs(config.get("annotations"))
+    if annotations.get("io.container.manager") == "libpod":
+        _take_podman(draft, annotations)
+    elif f"{CRIO}ContainerType" in annotations:
+        _take_crio(draft, annotations)
+    elif f"{CRI}container-type" in annotations:
+        _take_containerd(draft, annotations)
+    else:
+        _take_plain(draft, annotations)
+    return config
+
+
+def take_root(draft: Draft, config: dict[str, Any], bundle: str, holder: int, proc: Path) -> None:
+    """Find the root file system through the mount table of the process that holds the container."""
+    path = text(table(config, "root"), "path")
+    root = root_at(str(Path(bundle) / path), holder, proc) if path else Root()
+    if not root.device and draft.get("pid"):
+        root = root_of(draft.get("pid"), proc)
+    draft.put("runtime", root_device=root.device, upper_dir=root.upper, lower_dirs=root.lower)
+
+
+def first_process(bundle: Path) -> int:
+    """The first process's id, once the runtime has written it down."""
+    return number(read_text(bundle / "init.pid", 64) or read_text(bundle / "pidfile", 64))
+
+
+def _take_containerd(draft: Draft, annotations: dict[str, str]) -> None:
+    def of(key: str) -> str:
+        return annotations.get(CRI + key, "")
+
+    is_sandbox = of("container-type") == "sandbox"
+    draft.put("runtime", kind="sandbox" if is_sandbox else "container", name=of("container-name"))
+    draft.put("runtime", pod=of("sandbox-name"), namespace=of("sandbox-namespace"), pod_uid=of("sandbox-uid"))
+    draft.put("runtime", sandbox_id=of("sandbox-id"), image=of("image-name"))
+
+
+def _take_crio(draft: Draft, annotations: dict[str, str]) -> None:
+    def of(key: str) -> str:
+        return annotations.get(CRIO + key, "")
+
+    is_sandbox = of("ContainerType") == "sandbox"
+    image = of("ImageName") or of("Image")
+    draft.put("runtime", runtime="cri-o", kind="sandbox" if is_sandbox else "container")
+    draft.put("runtime", sandbox_id=of("SandboxID"), image=image, image_digest=_digest(of("ImageRef")))
+    draft.put("runtime", created=nanoseconds(of("Created")))
+    if not is_sandbox and of("LogPath"):
+        draft.put("runtime", log_path=of("LogPath"), log_format="cri")
+    take_annotations(draft, "runtime", json_object(of("Annotations")))
+    take_labels(draft, "runtime", json_object(of("Labels")))
+    draft.put("runtime", namespace=of("Namespace"))
+    if is_sandbox:
+        draft.put("runtime", pod=of("KubeName"))
+        draft.values["name"] = ""
+    repo_digests = [_digest(entry) for entry in of("ImageRepoDigests").strip("[]").split(",")]
+    draft.put("runtime", image_digest=next((digest for digest in repo_digests if digest), ""))
+
+
+def _take_podman(draft: Draft, annotations: dict[str, str]) -> None:
+    draft.put("runtime", runtime="podman", sandbox_id=annotations.get("io.podman.annotations.pod", ""))
+    draft.add("runtime", "annotations", annotations)
+
+
+def _take_plain(draft: Draft, annotations: dict[str, str]) -> None:
+    draft.add("runtime", "annotations", annotations)
+    draft.put("runtime", name=annotations.get(f"{NERDCTL}name", ""))
+    folder = annotations.get(f"{NERDCTL}state-dir", "")
+    if folder:
+        log = f"{folder}/{draft.get('id')}-json.log"
+        draft.put("runtime", log_path=log, log_format="json-file")
+
+
+def _digest(reference: str) -> str:
+    return reference.strip().strip('"').partition("@")[2]

@@ -1,0 +1,66 @@
+"""The containers that the cgroup trees show, whatever runtime made them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+MAX_DEPTH = 24
+_CONTAINER = re.compile(r"(?:^|-)([0-9a-f]{64})(?:\.scope)?$")
+_NOT_A_CONTAINER = ("crio-conmon-", "libpod-conmon-")
+
+
+def trees(root: Path = CGROUPS) -> list[Path]:
+    """The hierarchies worth walking: the v2 tree and one v1 controller that runtimes always join."""
+    if (root / "cgroup.controllers").exists():
+        return [root]
+    return [path for name in ("pids", "unified") if (path := root / name).is_dir()]
+
+
+def container_in(name: str) -> str:
+    """The container id in the name of one cgroup, or ""."""
+    found = _CONTAINER.search(name)
+    return found[1] if found and not name.startswith(_NOT_A_CONTAINER) else ""
+
+
+def find_all(root: Path = CGROUPS) -> dict[str, Path]:
+    """Container id -> its cgroup, outermost containers only."""
+    found: dict[str, Path] = {}
+    for tree in trees(root):
+        for container_id, path in _walk(tree, 0):
+            found.setdefault(container_id, path)
+    return found
+
+
+def first_pid(cgroup: Path) -> int:
+    """The lowest process id in the cgroup or below it, 0 when it is empty or gone."""
+    return min(pids(cgroup), default=0)
+
+
+def pids(cgroup: Path) -> Iterator[int]:
+    """The processes in the cgroup and below it."""
+    for folder, _, _ in os.walk(cgroup):
+        try:
+            text = (Path(folder) / "cgroup.procs").read_text()
+        except OSError:
+            continue
+        yield from (int(word) for word in text.split() if word != "0")
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
+    if depth > MAX_DEPTH:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for name in below:
+        container_id = container_in(name)
+        if container_id:
+            yield container_id, folder / name
+        else:
+            yield from _walk(folder / name, depth + 1)

@@ -1,0 +1,71 @@
+"""What Docker keeps on disk: <data root>/containers/<id>/config.v2.json and hostconfig.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from keelwatch.enrich.runtime.details import Draft
+from keelwatch.enrich.runtime.kubernetes import POD_NAME, take_annotations, take_labels
+from keelwatch.enrich.runtime.statefiles import nanoseconds, number, read_json, table, text
+
+SANDBOX_TYPE = "io.kubernetes.docker.type"  # written by cri-dockerd: "podsandbox" or "container"
+SANDBOX_ID = "io.kubernetes.sandbox.id"
+ANNOTATION = "annotation."
+
+
+def containers(data_root: Path) -> list[str]:
+    """The ids of all containers that this Docker remembers, ended ones included."""
+    try:
+        return [path.name for path in (data_root / "containers").iterdir()]
+    except OSError:
+        return []
+
+
+def read_container(draft: Draft, data_root: Path) -> bool:
+    """Take what Docker wrote down; return whether there was anything."""
+    folder = data_root / "containers" / draft.get("id")
+    config = read_json(folder / "config.v2.json")
+    if not config:
+        return False
+    state, made_of = table(config, "State"), table(config, "Config")
+    draft.values["runtime"] = "docker"
+    draft.put("runtime", name=text(config, "Name").lstrip("/"), image=text(made_of, "Image"))
+    draft.put("runtime", image_digest=text(config, "Image"), restart=number(config.get("RestartCount")))
+    draft.put("runtime", created=nanoseconds(text(config, "Created")), state=_state(state))
+    draft.put("runtime", pid=number(state.get("Pid")), ended=nanoseconds(text(state, "FinishedAt")))
+    _take_log(draft, config, read_json(folder / "hostconfig.json"))
+    labels = table(made_of, "Labels")
+    if labels.get(POD_NAME):
+        _take_kubernetes(draft, labels)
+    else:
+        draft.add("runtime", "labels", labels)
+    return True
+
+
+def _state(state: dict[str, Any]) -> str:
+    if state.get("Running"):
+        return "running"
+    return "exited" if nanoseconds(text(state, "FinishedAt")) else "created"
+
+
+def _take_log(draft: Draft, config: dict[str, Any], host: dict[str, Any]) -> None:
+    # Only json-file is a format that others may read; `local` is private, the rest are not files.
+    if text(table(host, "LogConfig"), "Type") == "json-file" and text(config, "LogPath"):
+        draft.put("runtime", log_path=text(config, "LogPath"), log_format="json-file")
+
+
+def _take_kubernetes(draft: Draft, labels: dict[str, Any]) -> None:
+    own = {key: value for key, value in labels.items() if not key.startswith(ANNOTATION)}
+    draft.values["name"] = ""
+    take_labels(draft, "runtime", own)
+    take_annotations(
+        draft,
+        "runtime",
+        {key.removeprefix(ANNOTATION): value for key, value in labels.items() if key.startswith(ANNOTATION)},
+    )
+    if labels.get(SANDBOX_TYPE) == "podsandbox":
+        draft.put("runtime", kind="sandbox", sandbox_id=draft.get("id"))
+        draft.values["name"] = ""
+    else:
+        draft.put("runtime", sandbox_id=text(labels, SANDBOX_ID))
