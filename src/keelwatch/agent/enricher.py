@@ -44,6 +44,10 @@ class Enricher:
             self._history.record(event)
         return event
 
+    def sweep(self) -> None:
+        """Forget host processes that ended."""
+        self._tree.sweep()
+
     def _event(self, seen: Observation, process: Process, container: str) -> Event:
         owner = self._catalog.owner_of(seen.device) if seen.device else ""
         return Event(

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from keelwatch.agent.records import Row
 from keelwatch.model.gap import Gap
-from keelwatch.ship.freeze import rows_drafts
+from keelwatch.ship.freeze import rows_draft
 from keelwatch.ship.spool import Spool
 
 INTERVAL = 0.1
@@ -53,7 +53,7 @@ class Outbox:
         with self._room:
             rows, self._rows, self._count = self._rows, defaultdict(list), 0
             self._room.notify_all()
-        drafts = [draft for table, held in rows.items() for draft in rows_drafts(table, held)]
+        drafts = [draft for table, held in rows.items() for draft in rows_draft(table, held)]
         if drafts:
             self._spool.append(drafts)
 

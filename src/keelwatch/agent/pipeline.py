@@ -55,6 +55,7 @@ class Pipeline:
         self._outbox = outbox
         self._repeats = Repeats()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING)
+        self._sweep = threading.Event()
         self._worker = threading.Thread(target=self._examine_all, name="examine", daemon=True)
         self.events = 0
         self.alerts = 0
@@ -72,6 +73,9 @@ class Pipeline:
 
     def feed(self, observations: Iterable[Observation]) -> None:
         """Take observations, in order of time."""
+        if self._sweep.is_set():
+            self._sweep.clear()
+            self._enricher.sweep()
         for seen in observations:
             try:
                 self._one(seen)
@@ -92,6 +96,10 @@ class Pipeline:
     def replace_rules(self, rules: RuleSet) -> None:
         """Use another rule set from the next event on."""
         self._rules = rules
+
+    def sweep(self) -> None:
+        """Ask for ended host processes to be forgotten; done on the sensor's thread."""
+        self._sweep.set()
 
     def flush_repeats(self) -> None:
         """Send the alerts that stand for repeats; called now and then by housekeeping."""

@@ -59,13 +59,14 @@ class Changes:
 
 
 class Catalog:
-    """Thread-safe: the pipeline asks, housekeeping polls."""
+    """Thread-safe: the pipeline asks, housekeeping polls. `changed` is set by a new container."""
 
     def __init__(self, runtimes: Runtimes, cluster: str, node: str) -> None:
         self._runtimes = runtimes
         self._lock = threading.RLock()
         self._containers: dict[str, Container] = {}
         self._owners: dict[int, str] = {}
+        self.changed = threading.Event()
         self.host = Identity(cluster=cluster, node=node, identity_source="cluster=config node=config")
 
     def scan(self) -> None:
@@ -109,9 +110,13 @@ class Catalog:
                 self._poll_one(at, now, changes)
         return changes
 
+    def incomplete(self) -> bool:
+        """Whether some container's runtime has not told everything yet."""
+        return any(not at.complete and not at.ended for at in list(self._containers.values()))
+
     def running(self) -> int:
         """How many containers run now."""
-        return sum(1 for at in self._containers.values() if not at.ended)
+        return sum(1 for at in list(self._containers.values()) if not at.ended)
 
     def _poll_one(self, at: Container, now: int, changes: Changes) -> None:
         if at.ended:
@@ -141,6 +146,7 @@ class Catalog:
         )
         at = Container(container_id, identity, pid=pid, first_seen=clock.now())
         self._containers[container_id] = at
+        self.changed.set()
         return at
 
     def _ask(self, at: Container) -> bool:

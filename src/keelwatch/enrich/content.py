@@ -10,10 +10,9 @@ import hashlib
 import os
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from collections.abc import Iterator
 
 from keelwatch.enrich.procfs import PROC
 from keelwatch.enrich.provenance import subject

@@ -1,0 +1,102 @@
+"""What the agent does now and then: containers that came and went, losses, repeats, signs of life."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from keelwatch.agent.alive import Alive
+from keelwatch.agent.enricher import Enricher
+from keelwatch.agent.logs import LogThread
+from keelwatch.agent.losses import LossMeter
+from keelwatch.agent.outbox import Outbox
+from keelwatch.agent.pipeline import Pipeline
+from keelwatch.agent.records import lifecycle_row
+from keelwatch.agent.watch import SensorThread
+from keelwatch.enrich.catalog import Catalog, Container
+from keelwatch.kit import clock
+from keelwatch.model.identity import Identity
+
+log = logging.getLogger(__name__)
+SLOW_EVERY = 10
+"""Rounds between looks at what changes rarely: a scan of all runtimes, the clock."""
+
+
+class Housekeeping:
+    """Runs on the main thread. Logs and sensor may be absent."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        outbox: Outbox,
+        pipeline: Pipeline,
+        enricher: Enricher,
+        alive: Alive,
+        sensor: SensorThread | None,
+        logs: LogThread | None,
+    ) -> None:
+        self._catalog = catalog
+        self._outbox = outbox
+        self._pipeline = pipeline
+        self._enricher = enricher
+        self._alive = alive
+        self._sensor = sensor
+        self._logs = logs
+        self._losses = LossMeter(catalog.host)
+        self._rounds = 0
+
+    def run(self, closing: threading.Event) -> None:
+        """Work until `closing` is set. A new container is taken up at once, not at the next second."""
+        due = 0.0
+        while not closing.is_set():
+            try:
+                if time.monotonic() >= due:
+                    due = time.monotonic() + 1.0
+                    self.round()
+                self.containers()
+            except Exception:  # the next round may succeed; the agent must go on
+                log.exception("housekeeping failed")
+            closing.wait(0.05)
+            self._catalog.changed.wait(0.1 if self._catalog.incomplete() else 0.95)
+            self._catalog.changed.clear()
+
+    def round(self) -> None:
+        """One round."""
+        self._alive.beat()
+        if self._rounds % (SLOW_EVERY if self._sensor else 2) == 0:
+            self._slow()
+        self._pipeline.flush_repeats()
+        if self._sensor is not None:
+            for gap in self._losses.sample(self._sensor.losses()):
+                self._outbox.gap(gap)
+        self._rounds += 1
+
+    def _slow(self) -> None:
+        self._enricher.boot_offset = clock.boot_offset()
+        self._catalog.scan()
+        self._pipeline.sweep()
+
+    def containers(self) -> None:
+        """Record the containers that came, became better known or went; follow their logs."""
+        changes = self._catalog.poll()
+        for at in changes.started:
+            self._lifecycle("container_started", at, at.first_seen)
+        for at in changes.updated:
+            self._lifecycle("container_updated", at, clock.now())
+        for at in changes.started + changes.updated:
+            if self._logs is not None:
+                self._logs.watch(at)
+        for at in changes.ended:
+            self._lifecycle("container_ended", at, at.ended)
+            if self._logs is not None:
+                self._logs.end(at)
+
+    def _lifecycle(self, kind: str, at: Container, when: int) -> None:
+        labels = dict(at.details.labels) if at.details else {}
+        detail = {"kind": at.details.kind, "runtime": at.details.runtime} if at.details else {}
+        self._outbox.add("lifecycle", lifecycle_row(when, kind, at.identity, labels, detail))
+
+    def announce(self, kind: str, identity: Identity) -> None:
+        """Record that the agent started or stopped (PCI DSS 10.2.1.6)."""
+        self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, identity, {}, {}))

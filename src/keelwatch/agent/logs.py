@@ -1,0 +1,80 @@
+"""The logs' thread: follow log files, freeze what was read with its read positions, wait when full."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from keelwatch.capture.logs import Follower, LogRound, LogTarget
+from keelwatch.enrich.catalog import Catalog, Container
+from keelwatch.ship.freeze import gap_drafts, log_drafts
+from keelwatch.ship.spool import Spool, SpoolFullError
+
+log = logging.getLogger(__name__)
+BUDGET = 16 << 20
+"""Bytes read in a round: what one fsync pays for."""
+IDLE = 0.2
+"""Seconds between rounds that found nothing."""
+
+
+class LogThread:
+    """Containers are announced by housekeeping; files are read here."""
+
+    def __init__(self, spool: Spool, follower: Follower, catalog: Catalog) -> None:
+        self._spool = spool
+        self._follower = follower
+        self._catalog = catalog
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+        self.bytes = 0
+        self.waits = 0
+
+    def start(self) -> None:
+        """Start reading."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round under way."""
+        self._closing.set()
+        self._thread.join(10)
+
+    def watch(self, at: Container) -> None:
+        """Follow the log of a container, or learn its better identity."""
+        details = at.details
+        if details is None or not details.log_path or not details.log_format:
+            return
+        with self._lock:
+            self._follower.watch(LogTarget(at.id, details.log_path, details.log_format, at.identity))
+
+    def end(self, at: Container) -> None:
+        """The container is gone: read its log to the end, then let go."""
+        with self._lock:
+            self._follower.end(at.id)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            if not self._round():
+                self._closing.wait(IDLE)
+
+    def _round(self) -> int:
+        with self._lock:
+            found = self._follower.read(BUDGET)
+        if found:
+            self._keep(found)
+        self.bytes += found.size
+        return found.size
+
+    def _keep(self, found: LogRound) -> None:
+        """Make the round durable; while the spool is full the files wait on disk."""
+        drafts = log_drafts(found.batches) + gap_drafts(found.gaps)
+        while not self._closing.is_set():
+            try:
+                self._spool.append(drafts, found.checkpoints)
+            except SpoolFullError as error:
+                self.waits += 1
+                log.warning("logs wait: %s", error)
+                time.sleep(IDLE)
+            else:
+                return
