@@ -1,0 +1,338 @@
+"""One container's log, read file by file in the order it was written.
+
+A file is kept open from the moment it is seen until it is read to its end, so that neither rotation
+nor compression nor the deletion of the pod takes anything away. What does get lost (a file truncated
+or deleted before it was read) becomes a gap.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keelwatch.capture.logs.batch import LogTarget
+from keelwatch.capture.logs.files import (
+    READ_SIZE,
+    LogFile,
+    candidates,
+    fingerprint,
+    has_fingerprint,
+    open_log,
+    whole_fingerprint,
+)
+from keelwatch.capture.logs.position import Position
+from keelwatch.decode import cri, jsonfile
+from keelwatch.decode.lines import split_days
+from keelwatch.kit import clock
+from keelwatch.model.gap import Gap
+
+log = logging.getLogger(__name__)
+
+GRACE = 1.0
+"""Seconds without a change after which a rotated file counts as complete: the runtime may write to
+it for a moment after the new file has appeared."""
+
+MAX_HELD = 64
+"""Files of one stream kept open at most."""
+
+_FORMATS = {"cri": cri, "json-file": jsonfile}
+
+
+@dataclass(slots=True)
+class Chunk:
+    """`size` bytes read at `offset`, as whole lines by day. The stream's position has moved."""
+
+    offset: int
+    size: int
+    days: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+class LogStream:
+    """Not thread-safe: the follower's lock guards it."""
+
+    def __init__(self, target: LogTarget, position: Position | None) -> None:
+        self.target = target
+        self.identity = target.identity
+        self.position = position or Position(str(target.path))
+        self.gaps: list[Gap] = []
+        self.finished = False
+        self.lag = 0  # bytes of the current file that are not read yet
+        self._decoder = _FORMATS[target.format]
+        self._files: deque[LogFile] = deque()
+        self._ending_since: float | None = None
+        self._tried = -1  # the file's size when no whole line was found
+        self._seen = self.position.offset  # the file's size when it was last looked at
+
+    # -- which files ---------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Open files that have appeared, so that they cannot be lost; cheap if there are none."""
+        path = self.target.path
+        if not self._files:
+            self._start()
+            return
+        try:
+            if path.lstat().st_ino == self._files[-1].inode:
+                return
+        except OSError:
+            return  # renamed and not made again yet, or deleted for good
+        for newer in self._newer_files():
+            self._open(newer)
+        while len(self._files) > MAX_HELD:
+            self._lose("too many rotated files wait to be read")
+            self._advance()
+
+    def _start(self) -> None:
+        paths = candidates(self.target.path)
+        if not paths:
+            return
+        for path in paths:
+            self._open(path)
+        at = self._locate()
+        if at is None and (self.position.offset or self.position.fingerprint):
+            if not self.position.ended:
+                self._add_gap(
+                    "log_vanished", 0, "bytes", "the file last read is gone; what it still had is not known"
+                )
+            self._begin_file()
+        elif at is None and self._files:
+            self._begin_file()
+        for _ in range(at or 0):
+            self._files.popleft().close()
+        self._seen = self.position.offset
+
+    def _locate(self) -> int | None:
+        """The index of the file that the position is about: by inode, or else by its first line."""
+        position = self.position
+        for index, file in enumerate(self._files):
+            if file.inode == position.inode and _is_file(file, position.fingerprint):
+                return index
+        if position.fingerprint:
+            for index, file in enumerate(self._files):
+                if _is_file(file, position.fingerprint):
+                    position.inode = file.inode
+                    return index
+        return None
+
+    def _open(self, path: Path) -> None:
+        try:
+            self._files.append(open_log(path))
+        except FileNotFoundError:
+            pass  # rotated again since it was listed: the next look finds its new name
+        except OSError as error:
+            log.warning("cannot read log %s: %s", path, error)
+
+    def _newer_files(self) -> list[Path]:
+        """Files that were written after the newest one held."""
+        paths = candidates(self.target.path)
+        held = {file.inode for file in self._files}
+        newest = self._files[-1]
+        for index, path in enumerate(paths):
+            if _inode(path) == newest.inode or (path.suffix == ".gz" and self._is_copy(path, newest)):
+                newest.path = path
+                return paths[index + 1 :]
+        if newest.path == self.target.path:
+            paths = paths[-1:]  # renamed and deleted between two looks
+        return [
+            path
+            for path in paths
+            if path > newest.path or path == self.target.path
+            if _inode(path) not in held
+        ]
+
+    @staticmethod
+    def _is_copy(path: Path, file: LogFile) -> bool:
+        try:
+            name = fingerprint(file.head())
+            copy = open_log(path)
+        except OSError:
+            return False
+        try:
+            return bool(name) and _is_file(copy, name)
+        finally:
+            copy.close()
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """The container is gone: read to the end, then finish."""
+        if self._ending_since is None:
+            self._ending_since = time.time()
+
+    def read(self) -> Chunk | None:
+        """Read on; None if there is nothing to read now."""
+        if not self._files:
+            if self._ending_since is not None and time.time() - self._ending_since > GRACE:
+                return self._finish()
+            return None
+        try:
+            return self._read_file(self._files[0])
+        except OSError as error:
+            self._lose(f"cannot be read: {error}")
+            self._advance()
+            return Chunk(self.position.offset, 0)
+
+    def _read_file(self, file: LogFile) -> Chunk | None:
+        position = self.position
+        size, changed = file.status()
+        if not file.compressed:
+            if size < position.offset or (size != self._seen and not _is_file(file, position.fingerprint)):
+                return self._truncated()
+            self._seen = size
+            self.lag = size - position.offset
+            if size == self._tried and not self._is_complete(file, changed):
+                return None
+            if size == position.offset:
+                return self._at_end(file, changed)
+        data = file.read(position.offset)
+        if not data:
+            return self._at_end(file, changed)
+        return self._take(file, data, changed)
+
+    def _take(self, file: LogFile, data: bytes, changed: float) -> Chunk | None:
+        """Take whole lines from `data`; a last line without an end only if it will never get one."""
+        end = data.rfind(b"\n") + 1
+        if self.position.continuing is not None:
+            return self._take_continued(file, data, changed)
+        if end:
+            return self._chunk(file, data[:end] if end < len(data) else data, end)
+        if len(data) == READ_SIZE:
+            self._add_gap("line_too_long", 1, "lines", f"cut into pieces of {READ_SIZE} bytes")
+            self.position.continuing = self._decoder.head(data)
+            return self._chunk(file, data + b"\n", len(data))
+        return self._take_remainder(file, data, b"", changed)
+
+    def _take_continued(self, file: LogFile, data: bytes, changed: float) -> Chunk | None:
+        """Take the next piece of a line that is too long."""
+        start = self.position.continuing or b""
+        end = data.find(b"\n") + 1
+        if end:
+            self.position.continuing = None
+            return self._chunk(file, start + data[:end] if end > 1 else b"", end)
+        if len(data) == READ_SIZE:
+            return self._chunk(file, start + data + b"\n", len(data))
+        return self._take_remainder(file, data, start, changed)
+
+    def _take_remainder(self, file: LogFile, data: bytes, start: bytes, changed: float) -> Chunk | None:
+        if not self._is_complete(file, changed):
+            self._tried = self.position.offset + len(data)
+            return None
+        self.position.continuing = None
+        return self._chunk(file, start + data + b"\n", len(data))
+
+    def _chunk(self, file: LogFile, lines: bytes, size: int) -> Chunk:
+        position = self.position
+        chunk = Chunk(position.offset, size)
+        if not position.fingerprint:
+            position.inode = file.inode
+            position.fingerprint = whole_fingerprint(file.head())
+        position.offset += size
+        position.ended = False
+        self._tried = -1
+        self._decode(lines, chunk)
+        return chunk
+
+    def _decode(self, lines: bytes, chunk: Chunk) -> None:
+        position = self.position
+        joined = self._decoder.join(lines, position.pending)
+        position.pending = joined.pending
+        if joined.cut:
+            self._add_gap("line_too_long", joined.cut, "lines", "cut into pieces")
+        self._split(joined.data, chunk)
+
+    def _split(self, lines: bytes, chunk: Chunk) -> None:
+        if lines:
+            fallback = self.position.day or clock.day(clock.now())
+            chunk.days = split_days(lines, fallback, self._decoder.day)
+            self.position.day = chunk.days[-1][0]
+
+    # -- ends ------------------------------------------------------------------------------------------
+
+    def _is_complete(self, file: LogFile, changed: float) -> bool:
+        """Whether nothing will be added to the file any more."""
+        if len(self._files) == 1 and self._ending_since is None:
+            return False
+        quiet_since = changed if len(self._files) > 1 else max(changed, self._ending_since or 0.0)
+        return file.compressed or time.time() - quiet_since > GRACE
+
+    def _at_end(self, file: LogFile, changed: float) -> Chunk | None:
+        if not self._is_complete(file, changed):
+            return None
+        if len(self._files) > 1:
+            self._advance()
+            return Chunk(0, 0)
+        return self._finish()
+
+    def _advance(self) -> None:
+        """Go on with the next file, at its beginning."""
+        self._files.popleft().close()
+        self._begin_file()
+
+    def _begin_file(self) -> None:
+        position = self.position
+        position.inode = self._files[0].inode if self._files else 0
+        position.fingerprint, position.offset, position.continuing = "", 0, None
+        self._tried, self._seen = -1, 0
+
+    def _finish(self) -> Chunk:
+        """Everything is read: let go of the parts that still wait, and of the files."""
+        chunk = Chunk(self.position.offset, 0)
+        self._split(self._decoder.flush(self.position.pending), chunk)
+        self.position.pending = {}
+        self.position.ended = True
+        self.finished = True
+        self.close()
+        return chunk
+
+    def _truncated(self) -> Chunk:
+        """The file was cut back in place. Perhaps it was copied before: then the copy is read on."""
+        position = self.position
+        for path in candidates(self.target.path):
+            if position.fingerprint and _inode(path) != self._files[0].inode and self._adopt_copy(path):
+                return Chunk(position.offset, 0)
+        self._lose("truncated; more may have been in it")
+        self._begin_file()
+        return Chunk(0, 0)
+
+    def _adopt_copy(self, path: Path) -> bool:
+        try:
+            copy = open_log(path)
+        except OSError:
+            return False
+        if not _is_file(copy, self.position.fingerprint):
+            copy.close()
+            return False
+        self._files.appendleft(copy)
+        self.position.inode = copy.inode
+        self._tried, self._seen = -1, self.position.offset
+        return True
+
+    def _lose(self, why: str) -> None:
+        unread = max(0, self._seen - self.position.offset)
+        self._add_gap("log_vanished", unread, "bytes", f"{self._files[0].path}: {why}")
+
+    def _add_gap(self, cause: str, amount: int, unit: str, detail: str) -> None:
+        now = clock.now()
+        self.gaps.append(Gap("logs", cause, now, now, amount, unit, self.identity, detail))
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._files:
+            self._files.popleft().close()
+
+
+def _is_file(file: LogFile, expected: str) -> bool:
+    try:
+        return not expected or has_fingerprint(file, expected)
+    except OSError:
+        return False
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return -1
