@@ -1,0 +1,103 @@
+"""What the operators mean, in plain Python. The code generator is held to this by a property test.
+
+A field that an event does not have makes every test on it false, `!=` included (Falco's rule); a
+field with several values (`proc.aname`) passes when any of them does.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from keelwatch.detect.fields.base import Constant, FieldValue
+
+OPERATORS: dict[str, str] = {
+    "=": "=",
+    "==": "=",
+    "!=": "!=",
+    "<": "<",
+    "<=": "<=",
+    ">": ">",
+    ">=": ">=",
+    "in": "in",
+    "intersects": "intersects",
+    "contains": "contains",
+    "icontains": "icontains",
+    "startswith": "startswith",
+    "endswith": "endswith",
+    "glob": "glob",
+    "iglob": "iglob",
+    "pmatch": "pmatch",
+    "exists": "exists",
+    "bcontains": "bcontains",
+    "bstartswith": "bstartswith",
+}
+"""Every operator as written, and its one name in the tree."""
+
+UNARY = frozenset({"exists"})
+NUMERIC = frozenset({"<", "<=", ">", ">="})
+LISTS = frozenset({"in", "intersects", "pmatch"})
+TEXTUAL = frozenset({"contains", "icontains", "startswith", "endswith", "glob", "iglob", "pmatch"})
+BYTES = frozenset({"bcontains", "bstartswith"})
+TRANSFORMERS = frozenset({"tolower", "toupper", "b64", "basename", "len", "val", "concat", "join", "getopt"})
+UNSUPPORTED: dict[str, str] = {"regex": "use glob, contains, startswith or endswith"}
+"""Operators of the language that are known but not built yet, and what to use instead."""
+
+
+@cache
+def glob_pattern(pattern: str, fold_case: bool = False) -> re.Pattern[str]:
+    """The regular expression of a shell pattern; `*` crosses `/`, as fnmatch(3) without flags does."""
+    return re.compile(fnmatch.translate(pattern), re.IGNORECASE if fold_case else 0)
+
+
+def under(path: str, roots: frozenset[str]) -> bool:
+    """Whether `path` is one of `roots` or lies below one, compared by whole components."""
+    at = path.rstrip("/") or "/"
+    while at not in roots:
+        if at in ("", "/"):
+            return "/" in roots and path.startswith("/")
+        at = at.rpartition("/")[0]
+    return True
+
+
+def roots_of(constants: Sequence[Constant]) -> frozenset[str]:
+    """The directories of a `pmatch`, without slashes at their ends."""
+    return frozenset(str(constant).rstrip("/") or "/" for constant in constants)
+
+
+def _raw(constant: Constant) -> str:
+    return bytes.fromhex(str(constant)).decode("utf-8", "backslashreplace")
+
+
+SINGLE: dict[str, Callable[[object, Sequence[Constant]], bool]] = {
+    "=": lambda value, constants: value == constants[0],
+    "!=": lambda value, constants: value != constants[0],
+    "<": lambda value, constants: value < constants[0],  # type: ignore[operator]
+    "<=": lambda value, constants: value <= constants[0],  # type: ignore[operator]
+    ">": lambda value, constants: value > constants[0],  # type: ignore[operator]
+    ">=": lambda value, constants: value >= constants[0],  # type: ignore[operator]
+    "in": lambda value, constants: value in constants,
+    "intersects": lambda value, constants: value in constants,
+    "contains": lambda value, constants: str(constants[0]) in str(value),
+    "icontains": lambda value, constants: str(constants[0]).lower() in str(value).lower(),
+    "startswith": lambda value, constants: str(value).startswith(str(constants[0])),
+    "endswith": lambda value, constants: str(value).endswith(str(constants[0])),
+    "glob": lambda value, constants: glob_pattern(str(constants[0])).match(str(value)) is not None,
+    "iglob": lambda value, constants: glob_pattern(str(constants[0]), True).match(str(value)) is not None,
+    "pmatch": lambda value, constants: under(str(value), roots_of(constants)),
+    "exists": lambda _value, _constants: True,
+    "bcontains": lambda value, constants: _raw(constants[0]) in str(value),
+    "bstartswith": lambda value, constants: str(value).startswith(_raw(constants[0])),
+}
+
+
+def passes(operator: str, value: FieldValue, constants: Sequence[Constant]) -> bool:
+    """Whether a field's value passes; `None` (and no values at all) never does."""
+    if value is None:
+        return False
+    single = SINGLE[operator]
+    if isinstance(value, tuple):
+        return any(single(one, constants) for one in value)
+    return single(value, constants)

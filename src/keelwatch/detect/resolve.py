@@ -1,0 +1,260 @@
+"""Names → what they stand for: lists are expanded, fields looked up, values typed, macros put in.
+
+Each macro is resolved once, so a mistake in it is reported once, where it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from keelwatch.detect import ast
+from keelwatch.detect.definitions import Definition, Definitions
+from keelwatch.detect.errors import Place, Problems
+from keelwatch.detect.fields import FIELDS, Constant, Field, Takes, Type
+from keelwatch.detect.lexer import SyntaxFault, unescape
+from keelwatch.detect.operators import BYTES, NUMERIC, TEXTUAL
+from keelwatch.detect.parser import parse
+from keelwatch.detect.text import Text
+
+MAX_NODES = 50_000
+"""Checks in one condition after its macros are put in."""
+MAX_DEPTH = 80
+"""Levels of `and`, `or`, `not` inside one another after macros are put in."""
+MAX_VALUES = 200_000
+"""Values in one list after the lists in it are put in."""
+SOURCES = ("syscall",)
+"""Event sources that rules may be written for."""
+INTEGER_BOUND = 1 << 63
+MAX_INDEX = 100
+QUOTES = ("'", '"')
+
+
+class Resolver:
+    """Turns the conditions of one set of definitions into trees of tests."""
+
+    def __init__(self, known: Definitions, problems: Problems) -> None:
+        self._known = known
+        self._problems = problems
+        self._lists: dict[str, tuple[str, ...]] = {}
+        self._macros: dict[str, ast.Node | None] = {}
+        self._open: list[str] = []  # names being resolved, to notice circles
+
+    def check_all(self) -> None:
+        """Resolve also what no rule uses, so that its mistakes are reported too."""
+        for name in self._known.list:
+            self._list(name)
+        for name, macro in self._known.macro.items():
+            if macro.source in SOURCES:
+                self._macro(name)
+
+    def condition(self, rule: Definition) -> ast.Node | None:
+        """The tree of a rule's condition; None when it has mistakes (which are noted)."""
+        return self._tree(rule)
+
+    def _tree(self, definition: Definition) -> ast.Node | None:
+        text = definition.condition
+        if text is None:
+            return None
+        try:
+            parsed = parse(text.value)
+        except SyntaxFault as fault:
+            self._problems.error(text.place(fault.at), fault.message, fault.hint)
+            return None
+        resolved = self._node(parsed, text)
+        return None if resolved is None else self._bounded(resolved, text)
+
+    def _bounded(self, node: ast.Node, text: Text) -> ast.Node | None:
+        nodes, depth = measure(node)
+        if nodes > MAX_NODES or depth > MAX_DEPTH:
+            what = f"{nodes} checks" if nodes > MAX_NODES else f"{depth} levels"
+            self._problems.error(text.place(), f"with its macros the condition has {what}", "make it simpler")
+            return None
+        return node
+
+    def _node(self, node: ast.Node, text: Text) -> ast.Node | None:
+        match node:
+            case ast.Not(item):
+                inner = self._node(item, text)
+                return None if inner is None else ast.negate(inner)
+            case ast.And(items):
+                found = self._nodes(items, text)
+                return None if found is None else ast.both(found)
+            case ast.Or(items):
+                found = self._nodes(items, text)
+                return None if found is None else ast.either(found)
+            case ast.Reference(name, at):
+                return self._reference(name, text.place(at))
+            case ast.Check():
+                return self._test(node, text)
+        return node
+
+    def _nodes(self, items: Iterable[ast.Node], text: Text) -> list[ast.Node] | None:
+        """Resolve all, even behind a mistake, so that every mistake is found."""
+        found = [self._node(item, text) for item in items]
+        sound = [item for item in found if item is not None]
+        return sound if len(sound) == len(found) else None
+
+    def _reference(self, name: str, place: Place) -> ast.Node | None:
+        if name not in self._known.macro:
+            hint = (
+                similar(name, self._known.macro) or "a field has a dot in its name; a macro must be defined"
+            )
+            self._problems.error(place, f"unknown macro {name!r}", hint)
+            return None
+        if name in self._open:
+            circle = " → ".join((*self._open[self._open.index(name) :], name))
+            self._problems.error(place, f"macros refer to one another in a circle: {circle}")
+            return None
+        return self._macro(name)
+
+    def _macro(self, name: str) -> ast.Node | None:
+        if name not in self._macros:
+            self._open.append(name)
+            found = self._tree(self._known.macro[name])
+            self._open.pop()
+            self._macros[name] = found
+        return self._macros[name]
+
+    def _test(self, check: ast.Check, text: Text) -> ast.Node | None:
+        field = FIELDS.get(check.name)
+        if field is None:
+            field = self._argument_field(check)
+        if field is None:
+            hint = similar(check.name, FIELDS) or "docs/reference/fields.md lists the fields"
+            self._problems.error(text.place(check.at), f"unknown field {check.name!r}", hint)
+            return None
+        try:
+            argument = read_argument(field, check.argument)
+            check_operator(field, check.operator)
+        except ValueError as error:
+            self._problems.error(text.place(check.at), str(error))
+            return None
+        constants = self._constants(field, check, text)
+        return None if constants is None else ast.Test(field, argument, check.operator, constants)
+
+    @staticmethod
+    def _argument_field(check: ast.Check) -> Field | None:
+        """Arguments of events that are not observed: known to the language, absent here."""
+        if not check.name.startswith("evt.arg."):
+            return None
+        return Field(check.name, Type.STRING, "", missing="no event that is observed has this argument")
+
+    def _constants(self, field: Field, check: ast.Check, text: Text) -> tuple[Constant, ...] | None:
+        found: list[Constant] = []
+        sound = True
+        for value in check.values:
+            for written in self._expand(value, check.operator):
+                try:
+                    found.append(constant(field, written, check.operator))
+                except ValueError as error:
+                    self._problems.error(text.place(value.at), str(error))
+                    sound = False
+        return tuple(dict.fromkeys(found)) if sound else None
+
+    def _expand(self, value: ast.Value, operator: str) -> tuple[str, ...]:
+        if value.bare and operator in ("in", "intersects", "pmatch") and value.text in self._known.list:
+            return self._list(value.text)
+        return (value.text,)
+
+    def _list(self, name: str) -> tuple[str, ...]:
+        if name in self._lists:
+            return self._lists[name]
+        definition = self._known.list[name]
+        self._lists[name] = ()  # what a circle finds
+        self._open.append(f"list {name}")
+        values: list[str] = []
+        for item in definition.items:
+            values.extend(self._item(item, definition))
+        self._open.pop()
+        if len(values) > MAX_VALUES:
+            self._problems.error(
+                definition.place, f"list {name!r} has {len(values)} values", f"limit {MAX_VALUES}"
+            )
+            values = []
+        self._lists[name] = tuple(dict.fromkeys(values))
+        return self._lists[name]
+
+    def _item(self, item: Text, definition: Definition) -> tuple[str, ...]:
+        written = item.value
+        if len(written) > 1 and written[0] in QUOTES and written[-1] == written[0]:
+            return (unescape(written[1:-1]),)
+        if written not in self._known.list:
+            return (written,)
+        if f"list {written}" in self._open:
+            self._problems.error(
+                item.place(), f"list {definition.name!r} contains itself by way of {written!r}"
+            )
+            return ()
+        return self._list(written)
+
+
+def measure(node: ast.Node) -> tuple[int, int]:
+    """How many nodes a tree has, and how deep it is. Shared parts count each time."""
+    sizes = [measure(child) for child in ast.children(node)]
+    return 1 + sum(n for n, _ in sizes), 1 + max((d for _, d in sizes), default=0)
+
+
+def read_argument(field: Field, written: str | None) -> ast.Argument:
+    """The argument as the field wants it; ValueError says what is wrong with it."""
+    if written is None:
+        if field.takes is not Takes.NOTHING and not field.optional:
+            raise ValueError(f"{field.name} needs an argument, as {field.name}{field.takes.value}")
+        return None
+    if field.takes is Takes.NOTHING:
+        raise ValueError(f"{field.name} takes no argument")
+    if field.takes is Takes.KEY:
+        return written
+    if (
+        not (written.isascii() and written.isdigit())
+        or int(written[:9]) > MAX_INDEX
+        or len(written) > len("100")
+    ):
+        raise ValueError(f"{field.name}[{written}]: the index must be a number from 0 to {MAX_INDEX}")
+    return int(written)
+
+
+def check_operator(field: Field, operator: str) -> None:
+    """Raise ValueError when the operator makes no sense for the field's type."""
+    textual = field.type in (Type.STRING, Type.STRINGS)
+    if operator in NUMERIC and field.type is not Type.NUMBER:
+        raise ValueError(f"'{operator}' compares numbers, but {field.name} is a {field.type.value}")
+    if operator in TEXTUAL | BYTES and not textual:
+        raise ValueError(f"'{operator}' looks at text, but {field.name} is a {field.type.value}")
+
+
+def constant(field: Field, written: str, operator: str) -> Constant:
+    """The value in the field's type; ValueError says what is wrong with it."""
+    if operator in BYTES:
+        return _hex(written)
+    if field.type is Type.NUMBER:
+        return _number(field, written)
+    if field.type is Type.BOOL:
+        if written not in ("true", "false"):
+            raise ValueError(f"{field.name} is true or false, not {written!r}")
+        return written == "true"
+    return written
+
+
+def _number(field: Field, written: str) -> int:
+    try:
+        value = int(written, 16) if written[:2] in ("0x", "0X") else int(written[:32], 10)
+    except ValueError:
+        raise ValueError(f"{field.name} is a number, not {written!r}") from None
+    if abs(value) >= INTEGER_BOUND or len(written) > 32:  # far above 64 bits in any base
+        raise ValueError(f"{written[:32]!r} does not fit in 64 bits")
+    return value
+
+
+def _hex(written: str) -> str:
+    try:
+        bytes.fromhex(written)
+    except ValueError:
+        raise ValueError(f"{written!r} is not a string of hex digits") from None
+    return written
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """A hint naming the known word that is most like this one; "" when none is."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {found[0]!r}?" if found else ""
