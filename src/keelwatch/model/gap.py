@@ -19,10 +19,12 @@ CAUSES: dict[str, str] = {
     "spool_corrupt": "a spool segment failed its checksum and was set aside",
     "rejected": "the hub could not parse the batch and set it aside",
     "sequence": "the hub saw a jump in the batch sequence",
+    "row_count": "a batch held another number of rows than its header said",
     "log_vanished": "a log file was deleted or truncated before it was read",
     "line_invalid": "a log line did not follow the container runtime's format",
     "line_too_long": "a log line was longer than the limit and was cut",
     "agent_down": "the agent was not running",
+    "hub_down": "the hub was not running; agents kept their records meanwhile",
     "sensor_off": "the sensor was not loaded",
 }
 """Every cause a gap can have, with its meaning. Documented in docs/reference/gaps.md."""

@@ -21,7 +21,7 @@ import orjson
 
 from keelwatch.store.database import BusyError, Insertion, StoreError
 from keelwatch.store.escape import Parameters, literal, parameters
-from keelwatch.store.insert import Columns, insert_sql, select_sql, source_structure
+from keelwatch.store.insert import READ_SETTINGS, Columns, insert_sql, select_sql, source_structure
 
 _DATABASE = "keelwatch"
 _BLOCK = 8192
@@ -55,7 +55,8 @@ class EmbeddedDatabase:
         self._free: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(self._limits.readers):
             self._free.put(None)  # opened when first needed
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, tuple[Any, threading.Lock]] = {}
+        self._writers_lock = threading.Lock()
         self._columns: dict[str, Columns] = {}
         self._open: list[Any] = []
 
@@ -82,14 +83,14 @@ class EmbeddedDatabase:
         """See Database."""
         columns = self.columns(insertion.table)
         source, spool, seq, row = _file_source(insertion, columns)
-        self._run(self._writer(insertion.table), insert_sql(insertion, columns, source, spool, seq, row))
+        self._write(insertion.table, insert_sql(insertion, columns, source, spool, seq, row))
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
         source, spool, seq, row = _file_source(insertion, columns)
         select = select_sql(insertion, columns, source, spool, seq, row)
-        self._run(self._writer(insertion.table), f"{select} FORMAT Null")
+        self._write(insertion.table, f"{select} SETTINGS {READ_SETTINGS} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
         """The columns of a table, as the engine knows them."""
@@ -104,19 +105,25 @@ class EmbeddedDatabase:
 
     def close(self) -> None:
         """See Database."""
-        for connection in (*self._open, *self._writers.values(), self._admin):
+        for connection in (*self._open, *(found for found, _ in self._writers.values()), self._admin):
             connection.close()
         self._open.clear()
         self._writers.clear()
 
-    def _writer(self, table: str) -> Any:
-        """The connection of a table's only writer."""
-        if table not in self._writers:
-            connection = chdb.connect(self._address)
-            self._run(connection, f"USE {_DATABASE}")
-            self._run(connection, f"SET max_memory_usage = {self._limits.insert_memory}")
-            self._writers[table] = connection
-        return self._writers[table]
+    def _write(self, table: str, sql: str) -> None:
+        connection, lock = self._writer(table)
+        with lock:
+            self._run(connection, sql)
+
+    def _writer(self, table: str) -> tuple[Any, threading.Lock]:
+        """The connection on which a table is written, and the lock of who writes."""
+        with self._writers_lock:
+            if table not in self._writers:
+                connection = chdb.connect(self._address)
+                self._run(connection, f"USE {_DATABASE}")
+                self._run(connection, f"SET max_memory_usage = {self._limits.insert_memory}")
+                self._writers[table] = (connection, threading.Lock())
+            return self._writers[table]
 
     @contextmanager
     def _reader(self) -> Iterator[Any]:

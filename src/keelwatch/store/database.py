@@ -16,8 +16,8 @@ from keelwatch.store.escape import Parameters
 
 _CODE = re.compile(r"Code: (\d+)")
 
-QUERY_TOO_LARGE = frozenset({241})
-QUERY_TOO_LONG = frozenset({159})
+QUERY_TOO_LARGE = 241
+QUERY_TOO_LONG = 159
 
 
 class StoreError(RuntimeError):
@@ -49,8 +49,9 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """Batches of one table, format and day that become one part. `fallback_time` is nanoseconds
-    since the epoch: what a line gets whose own time cannot be read.
+    """Batches of one table, format and day that become one part.
+
+    `fallback_time` (nanoseconds since the epoch) is what a line gets whose own cannot be read.
     """
 
     table: str

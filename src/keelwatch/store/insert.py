@@ -56,7 +56,7 @@ def insert_sql(insertion: Insertion, columns: Columns, source: str, spool: str, 
     """The whole INSERT. `row` is the expression of the row's index in its file (rows format)."""
     names = ", ".join(columns)
     select = select_sql(insertion, columns, source, spool, seq, row)
-    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {READ_SETTINGS}"  # noqa: S608  # no user input
+    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {READ_SETTINGS}"
 
 
 def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
@@ -69,7 +69,7 @@ def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, 
 def _rows(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
     origin = {"spool": spool, "seq": seq, "row": row, "day": f"toDate({literal(insertion.day)})"}
     chosen = [_row_value(name, kind, origin) for name, kind in columns.items()]
-    return f"SELECT {', '.join(chosen)} FROM {source}"  # noqa: S608  # no user input
+    return f"SELECT {', '.join(chosen)} FROM {source}"
 
 
 def _row_value(name: str, kind: str, origin: dict[str, str]) -> str:
@@ -80,48 +80,55 @@ def _row_value(name: str, kind: str, origin: dict[str, str]) -> str:
     return name
 
 
-# json-file records are first turned into CRI lines, so that one path parses both. A CRI line is
-# `<time> <stdout|stderr> <F|P> <message>`; both stream names have six letters, so behind the first
-# blank (at p) everything has its place. A line that is not like that is kept as it is, with an
-# empty stream and the time of its chunk's first or last line.
+# A CRI line is `<time>Z <stdout|stderr> <F|P> <message>`; both stream names have six letters, so
+# behind the first blank (at p) everything has its place. Chunks that are not so are first turned
+# into it line by line: Docker's json-file records, and time stamps with a zone offset (told by the
+# first and the last line: a zone can change to or from UTC within a chunk). A line that is neither
+# is kept as it is, with an empty stream and the time of its chunk's first or last line.
 _CHUNKS = """SELECT {chosen} FROM (
-    SELECT *, substring(line, p - 1, 1) = 'Z' AS zulu,
-        toDateTime64OrNull(substring(line, 1, if(zulu, p - 2, p - 7)), 9, 'UTC') AS local,
-        p > 19 AND p < 40 AND substring(line, 11, 1) = 'T'
-            AND substring(line, p, 10) IN (' stdout F ', ' stdout P ', ' stderr F ', ' stderr P ')
-            AND isNotNull(local) AND local > toDateTime64('2000-01-01 00:00:00', 9, 'UTC') AS valid
+    SELECT *, toDateTime64OrZero(substring(line, 1, p - 2), 9, 'UTC') AS stamp,
+        p > 19 AND p < 40 AND stamp > toDateTime64('2000-01-01 00:00:00', 9, 'UTC')
+            AND substring(line, p - 1, 11) IN ({heads}) AS valid
     FROM (
         SELECT {identity}, spool_, seq_, near, first_row + n - 1 AS row_, line, position(line, ' ') AS p
         FROM (
-            SELECT {identity}, {spool} AS spool_, {seq} AS seq_, first_row,
-                substring(chunk, 1, length(chunk) - endsWith(chunk, '\\n')) AS text,
-                if(format = 'json-file',
-                    arrayMap(record -> {as_cri}, splitByChar('\\n', if(format = 'json-file', text, ''))),
-                    splitByChar('\\n', if(format = 'json-file', '', text))) AS lines,
+            SELECT {identity}, {spool} AS spool_, {seq} AS seq_, first_row, format = 'json-file' AS json,
+                splitByChar('\\n', substring(chunk, 1, length(chunk) - endsWith(chunk, '\\n'))) AS raw,
+                NOT json AND {first_utc} AND {last_utc} AS plain,
+                if(plain, raw, arrayMap(record -> if(json, {as_cri}, {as_utc}), if(plain, [], raw))) AS lines,
                 coalesce({first_time}, {last_time}, fromUnixTimestamp64Nano({fallback}, 'UTC')) AS near
             FROM {source} WHERE chunk != ''
         ) ARRAY JOIN lines AS line, arrayEnumerate(lines) AS n
     )
 )"""
 
-_AS_CRI = (
-    "if(JSONExtractString(record, 'time') = '', record, concat(JSONExtractString(record, 'time'), ' ', "
-    "JSONExtractString(record, 'stream'), ' F ', trimRight(JSONExtractString(record, 'log'), '\\n')))"
-)
-
-_OFFSET = (
-    "if(zulu, 0, (toInt32OrZero(substring(line, p - 5, 2)) * 3600 + toInt32OrZero(substring(line, p - 2, 2)) * 60)"
-    " * if(substring(line, p - 6, 1) = '-', -1, 1))"
-)
-
 _LOG_VALUES = {
-    "time": f"if(valid, assumeNotNull(local) - toIntervalSecond({_OFFSET}), near)",
+    "time": "if(valid, stamp, near)",
     "stream": "substring(line, p + 1, if(valid, 6, 0))",
     "message": "substring(line, if(valid, p + 10, 1))",
     "spool": "spool_",
     "seq": "seq_",
     "row": "row_",
 }
+
+_AS_CRI = (
+    "if(JSONExtractString(record, 'time') = '', record, concat(JSONExtractString(record, 'time'), ' ', "
+    "JSONExtractString(record, 'stream'), ' F ', trim(TRAILING '\\n' FROM JSONExtractString(record, 'log'))))"
+)
+
+# `2026-01-01T01:00:00.5+01:00 …` → `2026-01-01T00:00:00.500000000Z …`
+_STAMP = "extract(record, '^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,18})[+-][0-9]{2}:[0-9]{2} ')"
+_SIGN = "if(substring(record, length(local) + 1, 1) = '-', 1, -1)"
+_HOURS = "toInt32OrZero(substring(record, length(local) + 2, 2))"
+_MINUTES = "toInt32OrZero(substring(record, length(local) + 5, 2))"
+_MOVED = (
+    f"toDateTime64OrZero(local, 9, 'UTC') + toIntervalSecond({_SIGN} * ({_HOURS} * 3600 + {_MINUTES} * 60))"
+)
+_AS_UTC = (
+    "arrayMap(local -> if(local = '', record, "
+    f"concat(replaceOne(toString({_MOVED}), ' ', 'T'), 'Z', substring(record, length(local) + 7))), "
+    f"[{_STAMP}])[1]"
+)
 
 
 def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str) -> str:
@@ -132,6 +139,10 @@ def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq
         spool=spool,
         seq=seq,
         as_cri=_AS_CRI,
+        as_utc=_AS_UTC,
+        heads="'Z stdout F ', 'Z stdout P ', 'Z stderr F ', 'Z stderr P '",
+        first_utc=_edge_utc(1),
+        last_utc=_edge_utc(-1),
         first_time=_edge_time(1),
         last_time=_edge_time(-1),
         fallback=insertion.fallback_time,
@@ -139,7 +150,12 @@ def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq
     )
 
 
+def _edge_utc(index: int) -> str:
+    """Whether a chunk's first (1) or last (-1) line has no zone offset, as far as one can see."""
+    return f"NOT match(substring(raw[{index}], 20, 17), '^[.0-9]*[+-][0-9][0-9]:')"
+
+
 def _edge_time(index: int) -> str:
     """The time of a chunk's first (1) or last (-1) line, to the second, or NULL."""
-    stamp = f"substring(lines[{index}], 1, 19)"
-    return f"if(substring(lines[{index}], 11, 1) = 'T', toDateTime64OrNull({stamp}, 9, 'UTC'), NULL)"
+    stamp = f"substring(raw[{index}], 1, 19)"
+    return f"if(substring(raw[{index}], 11, 1) = 'T', toDateTime64OrNull({stamp}, 9, 'UTC'), NULL)"

@@ -63,5 +63,5 @@ def _apply(database: Database, engines: Engines, migration: Migration) -> None:
     for statement in statements(expand(migration.text, engines)):
         database.execute(statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1))
     database.execute(
-        f"INSERT INTO schema_migrations (number, name) VALUES ({migration.number}, {literal(migration.name)})"  # noqa: S608  # our own file names
+        f"INSERT INTO schema_migrations (number, name) VALUES ({migration.number}, {literal(migration.name)})"
     )

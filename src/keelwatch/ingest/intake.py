@@ -1,0 +1,138 @@
+"""The hub's intake as one object: files, writers, gaps, and which agents were heard of."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keelwatch.ingest import metrics
+from keelwatch.ingest.plan import Waiting
+from keelwatch.ingest.quarantine import Quarantine
+from keelwatch.ingest.receive import Received, prepare, receive
+from keelwatch.ingest.recorder import Recorder
+from keelwatch.ingest.writer import TableWriter, WriterSettings
+from keelwatch.kit import faults
+from keelwatch.model.batch import TABLES
+from keelwatch.store.database import Database
+
+
+class OverloadedError(RuntimeError):
+    """The request cannot be taken now. `seconds` is when to try again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class DiskFullError(OverloadedError):
+    """The disk has less room than the reserve."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """Bytes. `reserve` is the free disk space below which nothing is accepted."""
+
+    in_flight: int = 256 << 20
+    reserve: int = 256 << 20
+    writer: WriterSettings = field(default_factory=WriterSettings)
+
+
+@dataclass(slots=True)
+class Agent:
+    """What is known of an agent's spool since the hub's start."""
+
+    spool: str
+    node: str = ""
+    address: str = ""
+    last_seen: float = 0.0
+    batches: int = 0
+    rows: int = 0
+
+
+class Intake:
+    """Takes requests of agents; `highest` and `agents` are for those who ask."""
+
+    def __init__(self, database: Database, data: Path, settings: IntakeSettings | None = None) -> None:
+        self._settings = settings or IntakeSettings()
+        self._data = data
+        self._folder = data / "ingest"
+        prepare(self._folder, TABLES)
+        self.recorder = Recorder(database, data, self._folder)
+        quarantine = Quarantine(data / "quarantine")
+        self._writers = {
+            table: TableWriter(table, database, self.recorder, quarantine, self._settings.writer)
+            for table in TABLES
+        }
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._agents = {spool: Agent(spool, node) for spool, node in _known(database)}
+
+    def start(self) -> None:
+        """Start the writers."""
+        for writer in self._writers.values():
+            writer.start()
+
+    def stop(self) -> None:
+        """Write what was received, then end."""
+        for writer in self._writers.values():
+            writer.stop()
+
+    def reserve(self, size: int) -> None:
+        """Count `size` bytes as in flight; raise OverloadedError if that is too much, or no disk."""
+        free = shutil.disk_usage(self._data).free
+        if free < self._settings.reserve:
+            raise DiskFullError(f"the hub's disk is full: {free} bytes are free at {self._data}", 30)
+        with self._lock:
+            if self._in_flight + size > self._settings.in_flight and self._in_flight:
+                raise OverloadedError("too many batches wait to be stored", 1)
+            self._in_flight += size
+        metrics.QUEUED_BYTES.inc(size)
+
+    def release(self, size: int) -> None:
+        """The request of `size` bytes was answered."""
+        with self._lock:
+            self._in_flight -= size
+        metrics.QUEUED_BYTES.dec(size)
+
+    def accept(self, data: bytes | bytearray, address: str) -> list[Waiting]:
+        """Check and queue the frames of a request; raise RejectedError if one cannot be accepted."""
+        batches = receive(data, self._folder)
+        faults.point("ingest.received")
+        metrics.WIRE_BYTES.inc(len(data))
+        self._heard(batches, address)
+        waiting: list[Waiting] = []
+        for table in dict.fromkeys(batch.header.table for batch in batches):
+            waiting += self._writers[table].submit([b for b in batches if b.header.table == table])
+        return waiting
+
+    def highest(self, table: str) -> dict[str, int]:
+        """The highest stored sequence number by spool: what a follower has not seen lies above."""
+        found = self._writers[table].highest()
+        if table == "gaps":
+            found[self.recorder.spool] = self.recorder.seq
+        return found
+
+    def stored(self, spool: str) -> dict[str, int]:
+        """The highest stored sequence number of a spool, by table."""
+        return {table: seq for table in TABLES if (seq := self.highest(table).get(spool, 0))}
+
+    def agents(self) -> list[Agent]:
+        """The agents, by node."""
+        return sorted(self._agents.values(), key=lambda agent: (agent.node, agent.spool))
+
+    def _heard(self, batches: Iterable[Received], address: str) -> None:
+        for batch in batches:
+            agent = self._agents.setdefault(batch.spool, Agent(batch.spool))
+            agent.node = batch.header.node or agent.node
+            agent.address, agent.last_seen = address, time.time()
+            agent.batches += 1
+            agent.rows += batch.header.rows
+
+
+def _known(database: Database) -> list[tuple[str, str]]:
+    rows = database.query("SELECT spool, anyLast(node) AS node FROM lifecycle GROUP BY spool")
+    return [(row["spool"], row["node"]) for row in rows]

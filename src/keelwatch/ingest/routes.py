@@ -1,0 +1,137 @@
+"""The two requests of agents: send batches, and ask what is stored.
+
+`POST /v1/batches` takes concatenated frames of one spool (model.batch) and answers when they are
+durable. `GET /v1/spools/{spool}` tells the highest stored sequence number by table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from keelwatch.ingest import metrics
+from keelwatch.ingest.auth import Tokens, bearer
+from keelwatch.ingest.intake import Intake, OverloadedError
+from keelwatch.ingest.plan import Waiting
+from keelwatch.ingest.receive import MAX_REQUEST, RejectedError
+from keelwatch.ingest.writer import StoreUnavailableError
+from keelwatch.kit import faults
+
+router = APIRouter(prefix="/v1", include_in_schema=True, tags=["agents"])
+
+
+@router.post("/batches", summary="Store batches of one spool", response_model=None)
+async def post_batches(request: Request) -> JSONResponse:
+    """Answer 200 when all frames of the body are durable."""
+    refusal = _authorise(request)
+    if refusal:
+        return refusal
+    intake: Intake = request.app.state.intake
+    size = _announced(request)
+    if size > MAX_REQUEST:
+        return _too_large()
+    try:
+        intake.reserve(size)
+    except OverloadedError as error:
+        return _later(str(error), error.seconds)
+    try:
+        return await _take(request, intake, size)
+    finally:
+        intake.release(size)
+
+
+@router.get("/spools/{spool}", summary="What is stored of a spool", response_model=None)
+async def get_spool(spool: str, request: Request) -> JSONResponse:
+    """Answer the highest stored sequence number by table."""
+    refusal = _authorise(request)
+    if refusal:
+        return refusal
+    return JSONResponse({"stored": request.app.state.intake.stored(spool)})
+
+
+async def _take(request: Request, intake: Intake, size: int) -> JSONResponse:
+    body = await _body(request, size)
+    if body is None:
+        return _too_large()
+    address = request.client.host if request.client else ""
+    try:
+        waiting = await run_in_threadpool(intake.accept, body, address)
+    except RejectedError as error:
+        return _rejected(error)
+    except OSError as error:
+        return _later(f"the hub cannot write: {error}", 30)
+    body.clear()
+    return await _answer(intake, waiting)
+
+
+async def _answer(intake: Intake, waiting: Sequence[Waiting]) -> JSONResponse:
+    futures = [asyncio.wrap_future(item.stored) for item in waiting]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    failure = next((result for result in results if isinstance(result, BaseException)), None)
+    if isinstance(failure, StoreUnavailableError):
+        return _later(str(failure), 5)
+    if failure is not None:
+        raise failure
+    spool = waiting[0].batch.spool
+    tables = {item.batch.header.table for item in waiting}
+    stored = intake.stored(spool)
+    faults.point("ingest.before_answer")
+    return JSONResponse({"acknowledged": {table: stored.get(table, 0) for table in sorted(tables)}})
+
+
+async def _body(request: Request, size: int) -> bytearray | None:
+    """The request's body, or None if it is longer than allowed."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > size:
+            return None
+    return body
+
+
+def _announced(request: Request) -> int:
+    """Content-Length; a body of unknown length counts as the largest one."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else MAX_REQUEST
+
+
+def _authorise(request: Request) -> JSONResponse | None:
+    tokens: Tokens = request.app.state.tokens
+    token = bearer(request.headers.get("authorization"))
+    principal = tokens.verify(token) if token else None
+    if principal is None:
+        metrics.UNAUTHORISED.labels("agent").inc()
+        metrics.REFUSED.labels("unauthorised").inc()
+        return _error(401, "a valid agent token is needed", {"WWW-Authenticate": "Bearer"})
+    if principal.role != "agent":
+        metrics.REFUSED.labels("forbidden").inc()
+        return _error(403, f"the token {principal.name!r} has the role {principal.role}, not agent")
+    return None
+
+
+def _rejected(error: RejectedError) -> JSONResponse:
+    metrics.REFUSED.labels("rejected").inc()
+    header = error.header
+    content: dict[str, Any] = {"error": str(error), "spool": None, "table": None, "seq": None}
+    if header:
+        content |= {"spool": header.spool, "table": header.table, "seq": header.seq}
+    return JSONResponse(content, 400)
+
+
+def _too_large() -> JSONResponse:
+    metrics.REFUSED.labels("too_large").inc()
+    return _error(413, f"a request has at most {MAX_REQUEST} bytes")
+
+
+def _later(message: str, seconds: int) -> JSONResponse:
+    metrics.REFUSED.labels("busy").inc()
+    return _error(503, message, {"Retry-After": str(seconds)})
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": message}, status, headers)
