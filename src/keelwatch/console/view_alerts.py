@@ -1,0 +1,129 @@
+"""The alerts page, and one alert with everything around it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from keelwatch.console.view_logs import timeline_lines
+from keelwatch.console.view_reader import Filters, Reader, Record
+from keelwatch.kit.text import parse_time
+
+PRIORITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
+URGENT = frozenset(PRIORITIES[:3])
+COLOURS = {"emergency": "--critical", "alert": "--critical", "critical": "--critical", "error": "--error",
+           "warning": "--warning", "notice": "--notice"}  # fmt: skip
+MOST_ALERTS = 200
+MOST_LINES = 300
+AROUND = timedelta(minutes=1)
+PLACES = (
+    ("upper", "in the overlay's upper layer"),
+    ("memfd", "only in memory (memfd)"),
+    ("created", "made by this call"),
+    ("truncated", "the path is cut off"),
+)
+
+
+def alerts_page(reader: Reader, filters: Filters) -> dict[str, Any]:
+    """The newest alerts that match, newest first, and how many there are over time."""
+    counts = reader.alert_counts(filters, 96)
+    by_priority = totals(counts)
+    alerts = reader.rows("alerts", filters, MOST_ALERTS)[::-1]
+    total = sum(count for _, count in by_priority)
+    return {
+        "alerts": alerts,
+        "by_priority": by_priority,
+        "total": total,
+        "series": chart_of(counts),
+        "cut": len(alerts) == MOST_ALERTS,
+        "priorities": PRIORITIES,
+    }
+
+
+def totals(counts: Record) -> list[tuple[str, int]]:
+    """(priority, count), the most urgent first, without empty ones."""
+    found = [(level, sum(values)) for level, values in counts["counts"].items()]
+    return sorted((one for one in found if one[1]), key=lambda one: _rank(one[0]))
+
+
+def _rank(level: str) -> int:
+    return PRIORITIES.index(level) if level in PRIORITIES else len(PRIORITIES)
+
+
+def chart_of(counts: Record) -> Record:
+    """The chart's data: one series per colour, the most urgent at the bottom."""
+    series: dict[str, list[int]] = {}
+    for level, _ in totals(counts):
+        colour = COLOURS.get(level, "--quiet")
+        values = counts["counts"][level]
+        series[colour] = [a + b for a, b in zip(series.get(colour, [0] * len(values)), values, strict=True)]
+    return {
+        "from": counts["from"],
+        "step": counts["step"],
+        "series": [
+            {"label": colour[2:], "colour": colour, "values": values} for colour, values in series.items()
+        ],
+    }
+
+
+def alert_page(reader: Reader, alert: Record) -> dict[str, Any]:
+    """One alert, its process tree, the log around it and the workload's other instances."""
+    around = around_filters(alert)
+    story = alert.get("story") or {}
+    writer = story.get("writer")
+    return {
+        "alert": alert,
+        "chain": [*reversed(alert.get("ancestors") or []), alert.get("process") or {}],
+        "writer_chain": [*reversed(story.get("writer_ancestors") or []), writer] if writer else [],
+        "places": [text for name, text in PLACES if alert.get(name)],
+        "lines": log_around(reader, alert, around),
+        "around_query": urlencode(around),
+        "others": other_instances(reader, alert),
+        "needle": "",
+        "boxed": True,
+    }
+
+
+def workload_filters(record: Record) -> dict[str, str]:
+    """The filters that select a record's workload; its container where it has none."""
+    if not record.get("workload"):
+        chosen = {"container_id": record.get("container_id") or "-"}
+    else:
+        kind, name = record.get("workload_kind"), record["workload"]
+        chosen = {"namespace": record.get("namespace", ""), "workload": f"{kind}/{name}" if kind else name}
+    return {name: value for name, value in (chosen | {"cluster": record.get("cluster", "")}).items() if value}
+
+
+def around_filters(alert: Record) -> dict[str, str]:
+    """The workload, from a minute before the alert to a minute after it."""
+    moment = parse_time(alert["time"])
+    if moment is None:
+        return workload_filters(alert)
+    ends = {"since": moment - AROUND, "until": moment + AROUND}
+    return workload_filters(alert) | {name: f"{end:%Y-%m-%dT%H:%M:%S.%fZ}" for name, end in ends.items()}
+
+
+def log_around(reader: Reader, alert: Record, around: Filters) -> list[Record]:
+    """The workload's log lines around the alert, with the alert itself in its place."""
+    if not alert.get("container_id"):
+        return []
+    lines = reader.rows("logs", around, MOST_LINES)
+    if not lines:
+        return []
+    here = timeline_lines([alert | {"record": "alert"}])[0] | {"marked": True, "href": ""}
+    return sorted([*timeline_lines(lines), here], key=lambda line: line["time"])
+
+
+def other_instances(reader: Reader, alert: Record) -> list[Record]:
+    """The workload's other instances, each with the id of an equal alert it had, if it had one."""
+    if not alert.get("workload"):
+        return []
+    chosen = workload_filters(alert)
+    month = chosen | {"since": "30d"}
+    same = {
+        one["container_id"]: one["id"] for one in reader.rows("alerts", month | {"rule": alert["rule"]}, 1000)
+    }
+    instances = [one for workload in reader.workloads(month) for one in workload.get("instances") or []]
+    others = [one | {"same": same.get(one["container_id"])} for one in instances]
+    return [one for one in others if one["container_id"] != alert["container_id"]]
