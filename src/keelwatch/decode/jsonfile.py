@@ -1,7 +1,7 @@
-"""Docker's json-file logs: one object a line, `{"log":"text\\n","stream":"stdout","time":"…Z"}`.
+r"""Docker's json-file logs: one object a line, `{"log":"text\n","stream":"stdout","time":"…Z"}`.
 
 A `log` that does not end with a newline is a part of a line. Docker writes the keys in this order
-and escapes quotes, so that counting `\\n","stream":` finds chunks without parts at C speed.
+and escapes quotes, so that counting `\n","stream":` finds chunks without parts at C speed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import orjson
 from keelwatch.decode.lines import MAX_LINE, Joined, Part, Pending, utc_day, whole_lines
 
 _END = b'\\n","stream":'
+_KEYS = ("log", "stream", "time")
 _TIME = b'"time":"'
 
 
 def has_parts(data: bytes) -> bool:
-    """Whether `data` may contain parts: never wrongly False."""
+    """Whether `data` may contain parts: exact for what Docker writes."""
     # An escaped backslash followed by the letter n looks like an escaped newline.
     return data.count(_END) != data.count(b"\n") or b"\\" + _END in data
 
@@ -54,11 +55,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(record, dict) or not all(
-        isinstance(record.get(k), str) for k in ("log", "stream", "time")
-    ):
-        return None
-    return record
+    if isinstance(record, dict) and all(isinstance(record.get(key), str) for key in _KEYS):
+        return record
+    return None
 
 
 def _take(joined: Joined, out: list[bytes], line: bytes, record: dict[str, Any], limit: int) -> None:

@@ -155,9 +155,7 @@ def scan(data: bytes, spool: str = "") -> Scan:
     at = 0
     while at < len(view):
         try:
-            record = read_record(view, at)
-            if spool and _spool_of(record) != spool:
-                raise FrameError("a record of another spool", at)
+            record = _read_own(view, at, spool)
         except FrameError:
             end = _next_magic(data, at + 1)
             lost.append((at, end))
@@ -169,6 +167,14 @@ def scan(data: bytes, spool: str = "") -> Scan:
             found.end = at
     _leave_out_tail(found, lost, data)
     return found
+
+
+def _read_own(view: memoryview, at: int, spool: str) -> Record:
+    """Read a record; one of another spool may be log text that looks like a frame."""
+    record = read_record(view, at)
+    if spool and _spool_of(record) != spool:
+        raise FrameError("a record of another spool", at)
+    return record
 
 
 def _spool_of(record: Record) -> str:

@@ -76,10 +76,7 @@ class CompressedLogFile(LogFile):
             self._buffer = self._buffer[offset - self._at :]
         self._at = offset
         try:
-            while len(self._buffer) < READ_SIZE and (
-                more := self._stream.read(READ_SIZE - len(self._buffer))
-            ):
-                self._buffer += more
+            self._buffer += self._stream.read(READ_SIZE - len(self._buffer))
         except (EOFError, zlib.error) as error:
             raise OSError(f"{self.path}: {error}") from error
         return self._buffer

@@ -45,9 +45,10 @@ class Follower:
         self._swept = time.monotonic()
 
     def watch(self, target: LogTarget) -> None:
-        """Follow a log from where it was left, or from its oldest file. Known streams stay as they are."""
+        """Follow a log from where it was left, or from its oldest file; a known stream gets the identity."""
         with self._lock:
-            if target.stream_id in self._streams:
+            if known := self._streams.get(target.stream_id):
+                known.identity = target.identity
                 return
             stream = LogStream(target, self._resting.pop(target.stream_id, None))
             stream.hold()

@@ -64,6 +64,7 @@ class LogStream:
         self._files: deque[LogFile] = deque()
         self._ending_since: float | None = None
         self._tried = -1  # the file's size when no whole line was found
+        self._failed = False  # the current file could not be read, and that is counted
         self._seen = self.position.offset  # the file's size when it was last looked at
 
     # -- which files ---------------------------------------------------------------------------------
@@ -92,17 +93,17 @@ class LogStream:
         for path in paths:
             self._open(path)
         at = self._locate()
-        if at is None and (self.position.offset or self.position.fingerprint):
-            if not self.position.ended:
-                self._add_gap(
-                    "log_vanished", 0, "bytes", "the file last read is gone; what it still had is not known"
-                )
-            self._begin_file()
-        elif at is None and self._files:
+        if at is None:
+            self._note_gone()
             self._begin_file()
         for _ in range(at or 0):
             self._files.popleft().close()
         self._seen = self.position.offset
+
+    def _note_gone(self) -> None:
+        if self.position.offset and not self.position.ended:
+            detail = f"the file that was read to byte {self.position.offset} is gone"
+            self._add_gap("log_vanished", 0, "bytes", detail)
 
     def _locate(self) -> int | None:
         """The index of the file that the position is about: by inode, or else by its first line."""
@@ -136,12 +137,8 @@ class LogStream:
                 return paths[index + 1 :]
         if newest.path == self.target.path:
             paths = paths[-1:]  # renamed and deleted between two looks
-        return [
-            path
-            for path in paths
-            if path > newest.path or path == self.target.path
-            if _inode(path) not in held
-        ]
+        later = [path for path in paths if path == self.target.path or path > newest.path]
+        return [path for path in later if _inode(path) not in held]
 
     @staticmethod
     def _is_copy(path: Path, file: LogFile) -> bool:
@@ -165,15 +162,27 @@ class LogStream:
     def read(self) -> Chunk | None:
         """Read on; None if there is nothing to read now."""
         if not self._files:
-            if self._ending_since is not None and time.time() - self._ending_since > GRACE:
-                return self._finish()
-            return None
+            return self._read_nothing()
         try:
             return self._read_file(self._files[0])
         except OSError as error:
+            return self._pass_unreadable(error)
+
+    def _read_nothing(self) -> Chunk | None:
+        if self._ending_since is None or time.time() - self._ending_since <= GRACE:
+            return None
+        self._note_gone()
+        return self._finish()
+
+    def _pass_unreadable(self, error: OSError) -> Chunk | None:
+        """Go on behind a file that cannot be read; the last one is tried again, for it may still grow."""
+        if not self._failed:
             self._lose(f"cannot be read: {error}")
+        self._failed = True
+        if len(self._files) > 1:
             self._advance()
-            return Chunk(self.position.offset, 0)
+            return Chunk(0, 0)
+        return None if self._ending_since is None else self._finish()
 
     def _read_file(self, file: LogFile) -> Chunk | None:
         position = self.position
@@ -275,7 +284,7 @@ class LogStream:
         position = self.position
         position.inode = self._files[0].inode if self._files else 0
         position.fingerprint, position.offset, position.continuing = "", 0, None
-        self._tried, self._seen = -1, 0
+        self._tried, self._seen, self._failed = -1, 0, False
 
     def _finish(self) -> Chunk:
         """Everything is read: let go of the parts that still wait, and of the files."""

@@ -1,0 +1,247 @@
+"""Carries frames from the spool to the hub, one request at a time, for as long as it takes.
+
+    GET  {hub}/v1/spools/{spool}  asked first, and again after an outage: what the hub has is the truth
+    POST {hub}/v1/batches         several megabytes of frames, in order
+
+There is never more than one request under way: the hub takes a number below its highest for a
+repetition, so frames that overtook others would make those look like repetitions.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import urllib3
+
+from keelwatch import __version__
+from keelwatch.kit import faults
+from keelwatch.kit.backoff import Backoff
+from keelwatch.model.batch import decode_frame
+from keelwatch.ship.spool import Spool
+
+log = logging.getLogger(__name__)
+
+REQUEST = 4 << 20
+"""Bytes of frames in a request (one frame more if the first is larger)."""
+
+IDLE = 1.0
+"""Seconds to wait for something to send before looking again."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the sender did since the start. Documented in docs/reference/metrics.md."""
+
+    requests: int = 0
+    batches: int = 0
+    rows: int = 0
+    bytes: int = 0
+    rejected: int = 0
+    unauthorised: int = 0
+    busy: int = 0
+    failures: int = 0
+
+
+class _RetryLaterError(Exception):
+    """The hub cannot take it now; `after` is how long it asks to be left alone."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class Sender:
+    """A thread. `token_file` is read again whenever the hub refuses the token."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        hub: str,
+        token_file: Path | None = None,
+        ca_file: Path | None = None,
+        request_size: int = REQUEST,
+    ) -> None:
+        self._spool = spool
+        self._hub = hub.rstrip("/")
+        self._token_file = token_file
+        self._size = request_size
+        self._pool = _pool(ca_file)
+        self._backoff = Backoff()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._resumed = False
+        self._token = ""
+        self.counters = Counters()
+        self.problem = "not connected yet"
+        self.last_success = 0.0  # seconds since the epoch
+
+    def start(self) -> None:
+        """Start sending."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Try for up to `timeout` seconds to send what waits, then end."""
+        deadline = time.monotonic() + timeout
+        while not self.problem and any(self._spool.waiting.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._closing.set()
+        self._thread.join(timeout)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the last exchange with the hub went well."""
+        return not self.problem
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                sent = self.step()
+            except _RetryLaterError as error:
+                self._rest(str(error), error.after)
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                self.counters.failures += 1
+                self._rest(f"hub {self._hub}: {error}", 0.0)
+            else:
+                if not sent:
+                    self._spool.wait(IDLE)
+
+    def _rest(self, problem: str, after: float) -> None:
+        if not self.problem:
+            log.warning("%s; batches wait in the spool", problem)
+        self.problem = problem
+        # A hub that comes back would otherwise meet all agents at the same moment.
+        asked = after * random.uniform(1.0, 1.25)  # noqa: S311  # spreads load, guards nothing
+        self._closing.wait(max(self._backoff.next(), asked))
+
+    def step(self) -> bool:
+        """Do one exchange with the hub; return whether there was something to send."""
+        if not self._resumed:
+            self._resume()
+        frames = self._spool.pending(self._size)
+        if frames:
+            faults.point("sender.request")
+            self._handle(frames, self._request("POST", "/v1/batches", b"".join(frames)))
+        self._succeed()
+        return bool(frames)
+
+    def _resume(self) -> None:
+        answer = self._request("GET", f"/v1/spools/{self._spool.id}")
+        if answer.status != 200:
+            self._refuse(answer)
+        self._spool.resume(_numbers(answer, "stored"))
+        self._resumed = True
+
+    def _succeed(self) -> None:
+        if self.problem:
+            log.info("connected to hub %s", self._hub)
+        self.problem = ""
+        self.last_success = time.time()
+        self._backoff.reset()
+
+    def _handle(self, frames: list[bytes], answer: urllib3.BaseHTTPResponse) -> None:
+        if answer.status == 200:
+            self._acknowledge(frames, _numbers(answer, "acknowledged"))
+        elif answer.status == 400:
+            self._set_aside(frames, _object(answer))
+        elif answer.status == 413 and len(frames) == 1:
+            self._reject(frames[0], "larger than the hub accepts")
+        elif answer.status == 413:
+            self._size = max(1, sum(map(len, frames)) // 2)
+        else:
+            self._refuse(answer)
+
+    def _acknowledge(self, frames: list[bytes], stored: dict[str, int]) -> None:
+        faults.point("sender.answer")
+        before = self._spool.waiting
+        self._spool.acknowledge(stored)
+        if self._spool.waiting == before:
+            raise _RetryLaterError(f"hub {self._hub} answered 200 but acknowledged nothing new")
+        self.counters.requests += 1
+        self.counters.bytes += sum(map(len, frames))
+        for frame in frames:
+            header, _, _ = decode_frame(memoryview(frame), 0)
+            if header.seq <= stored.get(header.table, 0):
+                self.counters.batches += 1
+                self.counters.rows += header.rows
+
+    def _set_aside(self, frames: list[bytes], answer: dict[str, Any]) -> None:
+        """The hub named the frame that it can never accept; all others are sent again."""
+        name = (answer.get("table"), answer.get("seq"))
+        reason = str(answer.get("error", ""))[:1000]
+        for frame in frames:
+            header, _, _ = decode_frame(memoryview(frame), 0)
+            if (header.table, header.seq) == name:
+                self._reject(frame, reason)
+                return
+        if len(frames) > 1:
+            self._size = 1  # the hub does not say which: find it one by one
+            return
+        self._reject(frames[0], reason)
+        self._size = REQUEST
+
+    def _reject(self, frame: bytes, reason: str) -> None:
+        log.error("the hub refuses a batch for ever, it is set aside: %s", reason)
+        self._spool.reject(frame, reason)
+        self.counters.rejected += 1
+
+    def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
+        """Raise for an answer that means: later."""
+        if answer.status == 401:
+            self.counters.unauthorised += 1
+            self._token = ""
+            raise _RetryLaterError(f"hub {self._hub} does not accept the token in {self._token_file}")
+        if answer.status == 503:
+            self.counters.busy += 1
+            raise _RetryLaterError(f"hub {self._hub} is busy: {_reason(answer)}", _retry_after(answer))
+        self.counters.failures += 1
+        raise _RetryLaterError(f"hub {self._hub} answered {answer.status}: {_reason(answer)}")
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> urllib3.BaseHTTPResponse:
+        if not self._token and self._token_file is not None:
+            self._token = self._token_file.read_text().strip()
+        headers = {"User-Agent": f"keelwatch-agent/{__version__}"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if body is not None:
+            headers["Content-Type"] = "application/octet-stream"
+        return self._pool.request(method, self._hub + path, body=body, headers=headers)
+
+
+def _pool(ca_file: Path | None) -> urllib3.PoolManager:
+    """Connections that are kept, checked against the CA, never retried or redirected behind our back."""
+    timeout = urllib3.Timeout(connect=5.0, read=120.0)
+    ca = str(ca_file) if ca_file else None
+    return urllib3.PoolManager(num_pools=1, maxsize=1, retries=False, timeout=timeout, ca_certs=ca)
+
+
+def _object(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    try:
+        found = orjson.loads(answer.data)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _numbers(answer: urllib3.BaseHTTPResponse, key: str) -> dict[str, int]:
+    found = _object(answer).get(key)
+    if not isinstance(found, dict) or not all(isinstance(seq, int) for seq in found.values()):
+        raise ValueError(f"the answer has no {key!r} numbers: is this a keelwatch hub?")
+    return found
+
+
+def _reason(answer: urllib3.BaseHTTPResponse) -> str:
+    return str(_object(answer).get("error", answer.data[:200].decode("utf-8", "backslashreplace")))
+
+
+def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
+    try:
+        return min(300.0, max(0.0, float(answer.headers.get("Retry-After", "0"))))
+    except ValueError:
+        return 0.0
