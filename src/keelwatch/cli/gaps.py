@@ -10,8 +10,8 @@ from keelwatch.cli.alerts import workload
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_stream
 from keelwatch.cli.output import Record, emit, nothing_found, print_each, print_table
-from keelwatch.kit.text import short_time
 from keelwatch.cli.timeline import timeline_line
+from keelwatch.kit.text import short_time
 from keelwatch.model.gap import CAUSES
 
 _EXAMPLES = """

@@ -16,7 +16,8 @@ from keelwatch.console import view_alerts, view_logs, view_overview, view_worklo
 from keelwatch.console.pages_assets import asset
 from keelwatch.console.pages_reader import reader_of
 from keelwatch.console.pages_render import render
-from keelwatch.console.pages_session import Viewer, router as session_router, viewer_of
+from keelwatch.console.pages_session import Viewer, viewer_of
+from keelwatch.console.pages_session import router as session_router
 from keelwatch.console.view_format import FILTERS
 from keelwatch.console.view_reader import FilterError, Reader
 from keelwatch.model.gap import CAUSES

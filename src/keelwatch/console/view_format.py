@@ -11,19 +11,23 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, ChainableUndefined
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from keelwatch.kit.text import parse_time, printable, short_time
 
 HUES = 8
 FILTERS: tuple[str, ...] = (
-    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector", "since", "until",
-    "grep", "regex", "stream", "priority", "rule", "what", "cause",
+    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector",
+    "since", "until", "grep", "regex", "stream", "priority", "rule", "what", "cause",
 )  # fmt: skip
 """Filters a page may have in its address, named as in the HTTP API."""
-_DRIFT = {"new": "not in the image", "changed": "differs from the image's file", "image": "equals the image's file",
-          "gone": "gone before it could be examined"}  # fmt: skip
+_DRIFT = {
+    "new": "not in the image",
+    "changed": "differs from the image's file",
+    "image": "equals the image's file",
+    "gone": "gone before it could be examined",
+}
 _SOURCE = {"kernel": "the kernel's object", "user": "the caller's string"}
 
 
