@@ -6,6 +6,7 @@ what a crash leaves behind is swept away at the next start. `python -m lab --hel
 """
 
 from lab.containerd import Containerd
+from lab.docker import Docker, DockerContainer
 from lab.images import WORKLOAD_IMAGE
 from lab.kubelet import Kubelet
 from lab.pod import ContainerSpec, Deployment, Mount, Pod, PodSpec
@@ -16,6 +17,8 @@ __all__ = [
     "ContainerSpec",
     "Containerd",
     "Deployment",
+    "Docker",
+    "DockerContainer",
     "Kubelet",
     "Mount",
     "Pod",

@@ -49,7 +49,7 @@ def sweep(directory: Path) -> None:
         socket.unlink(missing_ok=True)
     for cgroup in cgroups:
         _remove_cgroup(cgroup)
-    _remove_kubepods()
+    _remove_parents()
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -72,7 +72,7 @@ def remove_pod_cgroup(uid: str) -> None:
     """Remove an ended pod's cgroups, as the kubelet does."""
     for tree in hierarchies():
         _remove_cgroup(tree / pod_cgroup(uid)[1:])
-    _remove_kubepods()
+    _remove_parents()
 
 
 def _is_abandoned(directory: Path) -> bool:
@@ -168,12 +168,17 @@ def _remove_cgroup(cgroup: Path) -> None:
         time.sleep(0.02)
 
 
-def _remove_kubepods() -> None:
-    """Remove the parents when they are empty and no real kubelet owns them."""
-    if any(_command(entry) == "kubelet" for entry in Path("/proc").glob("[0-9]*")):
-        return
+def _remove_parents() -> None:
+    """Remove what runtimes make above their containers: only where empty, and nobody else's."""
+    commands = {_command(entry) for entry in Path("/proc").glob("[0-9]*")}
+    names = [] if "kubelet" in commands else ["kubepods/burstable", "kubepods"]
+    if not commands & {"containerd", "dockerd"}:
+        names += ["k8s.io", "docker", "default"]
+        for folder in ("/run/docker/plugins", "/run/docker"):
+            with suppress(OSError):
+                Path(folder).rmdir()
     for tree in hierarchies():
-        for name in ("kubepods/burstable", "kubepods", "k8s.io"):
+        for name in names:
             with suppress(OSError):
                 (tree / name).rmdir()
 

@@ -10,8 +10,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Containerd, ContainerSpec, Kubelet, Pod, PodSpec, missing_for_containers  # needs the path
-from lab.pod import random_name  # needs the path
+from lab import (
+    Containerd,
+    ContainerSpec,
+    Docker,
+    Kubelet,
+    Pod,
+    PodSpec,
+    missing_for_containers,
+    missing_for_docker,
+)
+from lab.pod import random_name
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +59,12 @@ def sleeping_pod(namespace: str = "", privileged: bool = False) -> PodSpec:
     )
     labels = {"app": random_name(6)}
     return PodSpec(namespace or f"ns-{random_name(6)}", f"pod-{random_name(6)}", (container,), labels)
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Docker]:
+    """A dockerd of its own with the workload image: `docker.run(name, command)`."""
+    if missing := missing_for_docker():
+        pytest.skip(f"no Docker here: {missing}")
+    with Docker() as made:
+        yield made

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Containerd, ContainerSpec, Deployment, Kubelet, Mount, Pod, PodSpec, sweep
+from lab import Containerd, ContainerSpec, Deployment, Kubelet, Mount, Pod, PodSpec, attack, sweep
 
 pytestmark = [pytest.mark.root, pytest.mark.containers]
 ROOT = Path(__file__).parent.parent.parent
@@ -138,3 +138,18 @@ def test_a_killed_lab_is_swept_at_the_next_start(tmp_path: Path) -> None:
     assert traces_of(directory, uids) == []
     assert not any(Path(f"/proc/{pid}/root/bin").exists() for pid in pids)
     assert os.getpid()  # this process's own lab, if any, was left alone
+
+
+def test_every_step_of_the_attack_does_what_it_says(kubelet: Kubelet) -> None:
+    pod = kubelet.run_deployment(Deployment("shop", "checkout", 1))[0]
+    outcomes = attack.run(pod)
+    assert [outcome.step.name for outcome in outcomes if not outcome.ok] == []
+    paths = {outcome.step.name: outcome.step.path for outcome in outcomes}
+    assert pod.run(paths["new-binary"], "sleep", "0") == ""
+    assert "::0:0::/root:/bin/sh" in pod.run("cat", "/etc/passwd")
+    assert pod.run(paths["modified-file"]) != "ok\n"
+
+
+def test_two_attacks_share_no_name() -> None:
+    first, second = ({step.script for step in attack.steps()} for _ in range(2))
+    assert len(first & second) == 2  # the namespace steps name nothing

@@ -100,9 +100,17 @@ class CriQuery:
             return None
         key = (about.st_dev, about.st_ino)
         with self._lock:
-            if key not in self._endpoints:
-                self._endpoints[key] = Endpoint(Cri(socket))
-            return self._endpoints[key]
+            endpoint = self._endpoints.get(key)
+            # The path leads through /proc/<pid>/root of a shim that may have ended since.
+            if endpoint is None or not Path(endpoint.cri.socket).exists():
+                self._forget_dead()
+                endpoint = self._endpoints[key] = Endpoint(Cri(socket))
+            return endpoint
+
+    def _forget_dead(self) -> None:
+        for key, endpoint in list(self._endpoints.items()):
+            if not Path(endpoint.cri.socket).exists():
+                self._endpoints.pop(key).cri.close()
 
     def _find_sandbox(self, endpoint: Endpoint, draft: Draft, end: float) -> None:
         # ContainerStatus leaves out which sandbox it is; the bundle has it, but not of an ended one.

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from keelwatch.enrich.runtime import bundles, cgroups, docker, holders
@@ -50,8 +50,11 @@ class Runtimes:
             return None
         return self._find(container_id, pid, time.monotonic() + BOUND)
 
-    def scan(self) -> list[ContainerDetails]:
-        """All containers that run now, and the ended ones whose logs a runtime still keeps."""
+    def scan(self, skip: Collection[str] = ()) -> list[ContainerDetails]:
+        """All containers that run now, and the ended ones whose logs a runtime still keeps.
+
+        Nothing is asked about the ids in `skip`, so a look for new ones is cheap.
+        """
         running = cgroups.find_all(self._cgroup_root)
         self._cgroups = dict(running)
         self._refresh(force=True)
@@ -59,7 +62,9 @@ class Runtimes:
         for container_id in self._remembered():
             wanted.setdefault(container_id, 0)
         found = (
-            self._find(container_id, pid, time.monotonic() + PATIENT) for container_id, pid in wanted.items()
+            self._find(container_id, pid, time.monotonic() + PATIENT)
+            for container_id, pid in wanted.items()
+            if container_id not in skip
         )
         return [details for details in found if details is not None]
 

@@ -1,0 +1,70 @@
+"""python -m lab: real containers by hand.
+
+python -m lab up [--directory DIR] [--replicas N] [--attack]   run shop/checkout until Ctrl-C
+python -m lab down [DIR]                                       sweep away what is left of it
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from lab import Containerd, Deployment, Kubelet, Pod, attack, missing_for_containers, sweep
+
+
+def main() -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m lab", description="Real containers by hand.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="run shop/checkout until Ctrl-C")
+    up.add_argument("--directory", type=Path, help="where containerd lives (default: a new one)")
+    up.add_argument("--replicas", type=int, default=2)
+    up.add_argument("--attack", action="store_true", help="attack the first pod")
+    down = commands.add_parser("down", help="sweep away what a killed lab left")
+    down.add_argument("directory", type=Path, nargs="?", help="default: every lab whose owner is dead")
+    options = parser.parse_args()
+    if missing := missing_for_containers():
+        print(f"lab: {missing}", file=sys.stderr)
+        return 1
+    if options.command == "down":
+        return _down(options.directory)
+    return _up(options.directory, options.replicas, options.attack)
+
+
+def _up(directory: Path | None, replicas: int, attacked: bool) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with Containerd(directory) as containerd:
+        kubelet = Kubelet(containerd.socket, containerd.logs)
+        print(f"containerd  {containerd.socket}\nlogs        {containerd.logs}", flush=True)
+        pods = kubelet.run_deployment(Deployment("shop", "checkout", replicas))
+        for pod in pods:
+            print(f"pod         {pod.namespace}/{pod.name}  {pod.container.id}", flush=True)
+        if attacked:
+            _attack(pods[0])
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+    return 0
+
+
+def _attack(pod: Pod) -> None:
+    for outcome in attack.run(pod):
+        print(f"{'done' if outcome.ok else 'FAILED':6} {outcome.step.title}: {outcome.output}", flush=True)
+
+
+def _down(directory: Path | None) -> int:
+    if directory is not None and not (directory / sweep.OWNER).exists():
+        print(f"lab: {directory} is not a lab's directory", file=sys.stderr)
+        return 1
+    if directory is not None:
+        sweep.sweep(directory)
+    for swept in [directory] if directory else sweep.sweep_abandoned():
+        print(f"swept {swept}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
