@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
+from pathlib import Path
 
 from keelwatch.capture.logs import Follower, LogRound, LogTarget
-from keelwatch.enrich.catalog import Catalog, Container
+from keelwatch.enrich.catalog import Container
 from keelwatch.ship.freeze import gap_drafts, log_drafts
 from keelwatch.ship.spool import Spool, SpoolFullError
 
@@ -21,15 +21,14 @@ IDLE = 0.2
 class LogThread:
     """Containers are announced by housekeeping; files are read here."""
 
-    def __init__(self, spool: Spool, follower: Follower, catalog: Catalog) -> None:
+    def __init__(self, spool: Spool, follower: Follower) -> None:
         self._spool = spool
         self._follower = follower
-        self._catalog = catalog
-        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self.bytes = 0
         self.waits = 0
+        self.problem = ""
 
     def start(self) -> None:
         """Start reading."""
@@ -45,13 +44,16 @@ class LogThread:
         details = at.details
         if details is None or not details.log_path or not details.log_format:
             return
-        with self._lock:
-            self._follower.watch(LogTarget(at.id, details.log_path, details.log_format, at.identity))
+        target = LogTarget(at.id, Path(details.log_path), details.log_format, at.identity)
+        self._follower.watch(target)
 
     def end(self, at: Container) -> None:
         """The container is gone: read its log to the end, then let go."""
-        with self._lock:
-            self._follower.end(at.id)
+        self._follower.end(at.id)
+
+    def lag(self) -> int:
+        """Bytes of open files that are not read yet."""
+        return self._follower.lag
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -59,8 +61,7 @@ class LogThread:
                 self._closing.wait(IDLE)
 
     def _round(self) -> int:
-        with self._lock:
-            found = self._follower.read(BUDGET)
+        found = self._follower.read(BUDGET)
         if found:
             self._keep(found)
         self.bytes += found.size
@@ -74,7 +75,14 @@ class LogThread:
                 self._spool.append(drafts, found.checkpoints)
             except SpoolFullError as error:
                 self.waits += 1
-                log.warning("logs wait: %s", error)
-                time.sleep(IDLE)
+                self._tell(str(error))
+                self._follower.hold()  # new files are opened, so that what is deleted meanwhile is kept
+                self._closing.wait(IDLE)
             else:
+                self._tell("")
                 return
+
+    def _tell(self, problem: str) -> None:
+        if problem and not self.problem:
+            log.warning("logs wait: %s", problem)
+        self.problem = problem

@@ -5,7 +5,7 @@ Names are documented in docs/reference/metrics.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-Value = int | float | dict[tuple[str, ...], int]
+Value = int | float | Mapping[Any, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Readings(Collector):
             family = GaugeMetricFamily if reading.gauge else CounterMetricFamily
             metric = family(reading.name, reading.help, labels=reading.labels)
             value = reading.read()
-            values = value if isinstance(value, dict) else {(): value}
+            values = value if isinstance(value, Mapping) else {(): value}
             for labels, number in values.items():
                 metric.add_metric(labels, number)
             yield metric

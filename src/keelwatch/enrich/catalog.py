@@ -70,8 +70,10 @@ class Catalog:
         self.host = Identity(cluster=cluster, node=node, identity_source="cluster=config node=config")
 
     def scan(self) -> None:
-        """Learn every container that the runtimes know now."""
-        for details in self._runtimes.scan():
+        """Learn every container that the runtimes know now and that is not known completely yet."""
+        with self._lock:
+            known = {at.id for at in self._containers.values() if at.complete or at.ended}
+        for details in self._runtimes.scan(skip=known):
             with self._lock:
                 at = self._containers.get(details.id) or self._add(details.id, details.pid)
                 self._fill(at, details)

@@ -1,0 +1,86 @@
+"""What the agent's /metrics show, each read from the part that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from keelwatch.agent.metrics import Reading, Value
+
+if TYPE_CHECKING:
+    from keelwatch.agent.main import Agent
+
+PREFIX = "keelwatch_agent_"
+
+
+def _counter(name: str, meaning: str, read: Callable[[], Value], labels: tuple[str, ...] = ()) -> Reading:
+    return Reading(PREFIX + name, meaning, read, labels)
+
+
+def _gauge(name: str, meaning: str, read: Callable[[], Value], labels: tuple[str, ...] = ()) -> Reading:
+    return Reading(PREFIX + name, meaning, read, labels, gauge=True)
+
+
+def readings(agent: Agent) -> list[Reading]:
+    """Every metric of a running agent. Documented in docs/reference/metrics.md."""
+    return [*_events(agent), *_shipping(agent), *_logs(agent)]
+
+
+def _events(agent: Agent) -> list[Reading]:
+    pipeline, catalog = agent.pipeline, agent.catalog
+    return [
+        _counter("events", "Events that went through detection", lambda: pipeline.events),
+        _counter("alerts", "Alerts sent, repeats counted as one", lambda: pipeline.alerts),
+        _counter("unexamined", "New programs whose content was not examined", lambda: pipeline.unexamined),
+        _counter(
+            "lost_events",
+            "Events lost before detection",
+            lambda: agent.sensor.losses() if agent.sensor else {},
+            labels=("class", "cause"),
+        ),
+        _gauge(
+            "sensor_up",
+            "1 while the sensor is loaded",
+            lambda: int(agent.sensor is not None),
+        ),
+        _gauge("containers", "Containers that run now", catalog.running),
+        _gauge("processes", "Processes in the tree", lambda: len(agent.tree)),
+    ]
+
+
+def _shipping(agent: Agent) -> list[Reading]:
+    spool, counters = agent.spool, agent.sender.counters
+    return [
+        _gauge("spool_bytes", "Bytes of the spool on disk", lambda: spool.size),
+        _gauge("spool_limit_bytes", "Most the spool may hold", lambda: spool.limit),
+        _gauge(
+            "spool_waiting_batches",
+            "Batches the hub has not acknowledged",
+            lambda: {(table,): count for table, count in spool.waiting.items()},
+            labels=("table",),
+        ),
+        _counter("spool_lost", "Lost by the spool", lambda: spool.losses, labels=("table", "cause")),
+        _gauge(
+            "hub_connected",
+            "1 while the hub answers",
+            lambda: int(agent.sender.connected),
+        ),
+        _counter("requests", "Requests to the hub", lambda: counters.requests),
+        _counter("sent_batches", "Batches acknowledged by the hub", lambda: counters.batches),
+        _counter("sent_rows", "Rows acknowledged by the hub", lambda: counters.rows),
+        _counter("sent_bytes", "Bytes acknowledged by the hub", lambda: counters.bytes),
+        _counter("rejected_batches", "Batches the hub refused for good", lambda: counters.rejected),
+        _counter("unauthorised", "Requests refused for their token", lambda: counters.unauthorised),
+        _counter("hub_failures", "Exchanges with the hub that failed", lambda: counters.failures),
+    ]
+
+
+def _logs(agent: Agent) -> list[Reading]:
+    if agent.logs is None:
+        return []
+    logs = agent.logs
+    return [
+        _counter("log_bytes", "Bytes of log files read", lambda: logs.bytes),
+        _counter("log_waits", "Times that logs waited for room in the spool", lambda: logs.waits),
+        _gauge("log_lag_bytes", "Bytes of open log files not read yet", logs.lag),
+    ]
