@@ -1,0 +1,207 @@
+"""What is asked for → conditions in SQL. Every value goes in as a parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keelwatch.query.errors import QuestionError
+from keelwatch.query.selector import Requirement, parse_selector
+from keelwatch.query.times import NS, parse_time
+from keelwatch.store.escape import Value
+
+PRIORITIES: tuple[str, ...] = (
+    "emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug",
+)  # fmt: skip
+"""Falco's priorities, the most urgent first."""
+
+KINDS = {
+    "deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
+    "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
+    "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
+    "replicaset": "ReplicaSet", "replicasets": "ReplicaSet", "rs": "ReplicaSet",
+    "cronjob": "CronJob", "cronjobs": "CronJob", "cj": "CronJob",
+    "job": "Job", "jobs": "Job",
+    "pod": "Pod", "pods": "Pod", "po": "Pod",
+}  # fmt: skip
+"""Workload kinds as kubectl accepts them → as Kubernetes writes them."""
+
+# A file event has two identities: who acted, and whose file it was. Both are "of" a workload.
+_FILE_COLUMNS = {
+    "namespace": "file_namespace",
+    "workload": "file_workload",
+    "pod": "file_pod",
+    "container": "file_container",
+    "container_id": "file_container_id",
+}
+_DAY_NS = 86_400 * NS
+MAX_PATTERN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The parameters of a question as text; empty means any. See docs/reference/api.md."""
+
+    cluster: str = ""
+    node: str = ""
+    namespace: str = ""
+    workload: str = ""
+    pod: str = ""
+    container: str = ""
+    container_id: str = ""
+    selector: str = ""
+    since: str = ""
+    until: str = ""
+    grep: str = ""
+    regex: str = ""
+    stream: str = ""
+    kind: str = ""
+    type: str = ""
+    rule: str = ""
+    priority: str = ""
+    id: str = ""
+    what: str = ""
+    cause: str = ""
+
+
+@dataclass(slots=True)
+class Conditions:
+    """Conditions that must all hold, and their parameters."""
+
+    clauses: list[str] = field(default_factory=list)
+    parameters: dict[str, Value] = field(default_factory=dict)
+
+    def bind(self, value: Value, kind: str) -> str:
+        """Return the placeholder of a new parameter."""
+        name = f"p{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"{{{name}:{kind}}}"
+
+    def equal(self, column: str, value: str) -> None:
+        """`column` is `value`, if there is one."""
+        if value:
+            self.clauses.append(f"{column} = {self.bind(value, 'String')}")
+
+    @property
+    def sql(self) -> str:
+        """The condition as one expression."""
+        return " AND ".join(f"({clause})" for clause in self.clauses) or "1"
+
+
+def conditions(
+    wanted: Filter,
+    now: int,
+    searched: tuple[str, ...],
+    has_file: bool,
+    parameters: dict[str, Value] | None = None,
+) -> Conditions:
+    """The conditions that every table shares. `searched` are the columns of `grep` and `regex`.
+
+    Give `parameters` when several conditions stand in one statement: new ones are added to them.
+    """
+    found = Conditions(parameters={} if parameters is None else parameters)
+    found.equal("cluster", wanted.cluster)
+    found.equal("node", wanted.node)
+    _identity(found, wanted, has_file)
+    _times(found, wanted, now)
+    _patterns(found, wanted, searched)
+    if wanted.selector:
+        found.clauses.append(_labels(found, parse_selector(wanted.selector)))
+    return found
+
+
+def split_workload(text: str) -> tuple[str, str]:
+    """`deploy/checkout` → (Deployment, checkout); `checkout` → ("", checkout)."""
+    kind, slash, name = text.rpartition("/")
+    if not slash:
+        return "", text
+    if kind.lower() not in KINDS:
+        raise QuestionError(
+            "workload", f"{kind!r} is not a kind of workload", f"one of {', '.join(sorted(set(KINDS)))}"
+        )
+    return KINDS[kind.lower()], name
+
+
+def at_least(priority: str) -> tuple[str, ...]:
+    """The priorities that are as urgent as `priority`, or more."""
+    lowered = priority.lower()
+    if lowered == "info":
+        lowered = "informational"
+    if lowered not in PRIORITIES:
+        raise QuestionError("priority", f"{priority!r} is not a priority", f"one of {', '.join(PRIORITIES)}")
+    names = PRIORITIES[: PRIORITIES.index(lowered) + 1]
+    return (*names, "info") if "informational" in names else names
+
+
+def _identity(found: Conditions, wanted: Filter, has_file: bool) -> None:
+    kind, workload = split_workload(wanted.workload)
+    values = {
+        "namespace": wanted.namespace,
+        "workload": workload,
+        "pod": wanted.pod,
+        "container": wanted.container,
+    }
+    actor = [f"{name} = {found.bind(value, 'String')}" for name, value in values.items() if value]
+    if wanted.container_id:
+        actor.append(f"startsWith(container_id, {found.bind(wanted.container_id, 'String')})")
+    if not actor:
+        return
+    owner = " AND ".join(_of_file(clause) for clause in actor)
+    if kind:
+        actor.append(f"workload_kind = {found.bind(kind, 'String')}")
+    acted = " AND ".join(actor)
+    found.clauses.append(f"({acted}) OR ({owner})" if has_file else acted)
+
+
+def _of_file(clause: str) -> str:
+    """The same condition on the file's owner instead of the one who acted."""
+    if clause.startswith("startsWith(container_id,"):
+        return clause.replace("container_id", "file_container_id", 1)
+    column, rest = clause.split(" ", 1)
+    return f"{_FILE_COLUMNS[column]} {rest}"
+
+
+def _times(found: Conditions, wanted: Filter, now: int) -> None:
+    """Bounds on the time, and looser ones on the day, by which whole partitions are left out."""
+    for name, operator, margin in (("since", ">=", -_DAY_NS), ("until", "<", _DAY_NS)):
+        text = getattr(wanted, name)
+        if not text:
+            continue
+        at = parse_time(name, text, now)
+        bound = found.bind(at, "Int64")
+        day = found.bind(at + margin, "Int64")
+        found.clauses.append(f"time {operator} fromUnixTimestamp64Nano({bound}, 'UTC')")
+        found.clauses.append(f"day {operator[0]}= toDate(fromUnixTimestamp64Nano({day}, 'UTC'))")
+
+
+def _patterns(found: Conditions, wanted: Filter, searched: tuple[str, ...]) -> None:
+    for name, text in (("grep", wanted.grep), ("regex", wanted.regex)):
+        if len(text) > MAX_PATTERN:
+            raise QuestionError(name, f"the pattern is longer than {MAX_PATTERN} characters")
+    if wanted.grep:
+        # LIKE rather than position(): it lets the token index leave out what cannot match.
+        pattern = found.bind(f"%{_escape_like(wanted.grep)}%", "String")
+        found.clauses.append(" OR ".join(f"{column} LIKE {pattern}" for column in searched))
+    if wanted.regex:
+        pattern = found.bind(wanted.regex, "String")
+        found.clauses.append(" OR ".join(f"match({column}, {pattern})" for column in searched))
+
+
+def _escape_like(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _labels(found: Conditions, requirements: list[Requirement]) -> str:
+    """Containers whose labels, as the lifecycle records have them, meet all requirements."""
+    tests = " AND ".join(_label(found, requirement) for requirement in requirements)
+    return f"container_id IN (SELECT container_id FROM lifecycle WHERE container_id != '' AND {tests})"
+
+
+def _label(found: Conditions, requirement: Requirement) -> str:
+    key = found.bind(requirement.key, "String")
+    if requirement.operator == "exists":
+        return f"mapContains(labels, {key})"
+    if requirement.operator == "!exists":
+        return f"NOT mapContains(labels, {key})"
+    values = found.bind(requirement.values, "Array(String)")
+    within = f"mapContains(labels, {key}) AND has({values}, labels[{key}])"
+    return within if requirement.operator == "in" else f"NOT ({within})"

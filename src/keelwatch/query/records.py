@@ -1,0 +1,141 @@
+"""Records of each table: which columns an answer has, and the SQL that finds them.
+
+Names of columns and of the API's fields are the same (docs/reference/records.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keelwatch.model.identity import IDENTITY_COLUMNS
+from keelwatch.query.errors import QuestionError
+from keelwatch.query.filter import Conditions, Filter, at_least, conditions
+from keelwatch.store.escape import Value
+
+DEFAULT_TAIL = 1000
+MAX_TAIL = 100_000
+
+_PROCESS = (
+    "pid", "ppid", "uid", "gid", "loginuid", "tty", "comm", "exe", "cmdline", "cwd", "process", "ancestors",
+)  # fmt: skip
+_FILE = (
+    "path", "path_source", "old_path", "old_path_source", "flags", "mode", "inode", "device", "size", "upper",
+    "memfd", "created", "truncated", "sha256", "drift", "file_namespace", "file_pod", "file_container",
+    "file_container_id", "file_workload",
+)  # fmt: skip
+
+JSON_COLUMNS = frozenset({"process", "ancestors", "story", "detail"})
+"""Columns that hold JSON text; the API gives them as objects (`detail` only where it is JSON)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a record of a table looks like."""
+
+    name: str  # of one record: the timeline's `record`
+    columns: tuple[str, ...]
+    searched: tuple[str, ...]  # by grep and regex
+    has_file: bool = False
+
+
+SHAPES: Mapping[str, Shape] = {
+    "logs": Shape("log", ("time", "stream", "message", *IDENTITY_COLUMNS), ("message",)),
+    "events": Shape(
+        "event",
+        ("time", "kind", "type", "result", "phase", *IDENTITY_COLUMNS, *_PROCESS, *_FILE, "detail"),
+        ("cmdline", "exe", "path", "old_path"),
+        has_file=True,
+    ),
+    "alerts": Shape(
+        "alert",
+        (
+            "time", "id", "rule", "priority", "tags", "output", "source", "count", "kind", "type", "result",
+            "phase",
+            *IDENTITY_COLUMNS, *_PROCESS, *_FILE, "story", "detail",
+        ),
+        ("output", "rule", "cmdline", "exe", "path"),
+        has_file=True,
+    ),
+    "lifecycle": Shape(
+        "lifecycle", ("time", "kind", "labels", "detail", *IDENTITY_COLUMNS), ("kind", "detail")
+    ),
+    "gaps": Shape(
+        "gap",
+        ("time", "what", "cause", "from_time", "to_time", "amount", "unit", "detail", *IDENTITY_COLUMNS),
+        ("what", "cause", "detail"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """SQL with `{name:Type}` placeholders, and their values."""
+
+    sql: str
+    parameters: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Batches of one spool: above `after`, up to and including `upto`."""
+
+    spool: str
+    after: int
+    upto: int
+
+
+def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Query:
+    """The last `tail` matching records, oldest first."""
+    if not 1 <= tail <= MAX_TAIL:
+        raise QuestionError("tail", f"{tail} records", f"ask for 1 to {MAX_TAIL}")
+    found = _conditions(table, wanted, now)
+    columns = ", ".join(SHAPES[table].columns)
+    inner = (
+        f"SELECT {columns}, spool, seq, row FROM {table} WHERE {found.sql} "
+        f"ORDER BY time DESC, spool DESC, seq DESC, row DESC LIMIT {found.bind(tail, 'UInt32')}"
+    )
+    return Query(f"SELECT {columns} FROM ({inner}) ORDER BY time, spool, seq, row", found.parameters)
+
+
+def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query:
+    """Matching records of batches that have arrived since, in the order of time."""
+    found = _conditions(table, wanted, now)
+    arrived = " OR ".join(
+        f"spool = {found.bind(span.spool, 'String')} AND seq > {found.bind(span.after, 'UInt64')} "
+        f"AND seq <= {found.bind(span.upto, 'UInt64')}"
+        for span in spans
+    )
+    columns = ", ".join(SHAPES[table].columns)
+    return Query(
+        f"SELECT {columns} FROM {table} WHERE {found.sql} AND ({arrived}) "
+        f"ORDER BY time, spool, seq, row LIMIT {MAX_TAIL}",
+        found.parameters,
+    )
+
+
+def alert_by_id(identifier: str) -> Query:
+    """One alert."""
+    columns = ", ".join(SHAPES["alerts"].columns)
+    return Query(f"SELECT {columns} FROM alerts WHERE id = {{id:String}} LIMIT 1", {"id": identifier})
+
+
+def _conditions(table: str, wanted: Filter, now: int) -> Conditions:
+    shape = SHAPES[table]
+    found = conditions(wanted, now, shape.searched, shape.has_file)
+    if table == "logs":
+        found.equal("stream", wanted.stream)
+    if table in ("events", "lifecycle", "alerts"):
+        found.equal("kind", wanted.kind)
+    if table in ("events", "alerts"):
+        found.equal("type", wanted.type)
+    if table == "alerts":
+        found.equal("rule", wanted.rule)
+        found.equal("id", wanted.id)
+        if wanted.priority:
+            names = found.bind(at_least(wanted.priority), "Array(String)")
+            found.clauses.append(f"has({names}, lower(priority))")
+    if table == "gaps":
+        found.equal("what", wanted.what)
+        found.equal("cause", wanted.cause)
+    return found

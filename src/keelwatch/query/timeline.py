@@ -1,0 +1,37 @@
+"""All records of a workload in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import merge
+from typing import Any
+
+from keelwatch.query.filter import Filter
+from keelwatch.query.records import SHAPES
+
+TABLES: tuple[str, ...] = tuple(SHAPES)
+MAX_TAIL = 10_000
+
+
+def tables_for(wanted: Filter) -> tuple[str, ...]:
+    """The tables that can answer: a filter that only some tables have leaves the others out."""
+    tables = set(TABLES)
+    if wanted.stream:
+        tables &= {"logs"}
+    if wanted.rule or wanted.priority or wanted.id:
+        tables &= {"alerts"}
+    if wanted.what or wanted.cause:
+        tables &= {"gaps"}
+    if wanted.type:
+        tables &= {"events", "alerts"}
+    if wanted.kind:
+        tables &= {"events", "alerts", "lifecycle"}
+    return tuple(table for table in TABLES if table in tables)
+
+
+def merged(parts: Mapping[str, Sequence[dict[str, Any]]], tail: int) -> list[dict[str, Any]]:
+    """Merge records that are each ordered by time; keep the last `tail` and name each one's sort."""
+    named = [
+        [{"record": SHAPES[table].name, **record} for record in records] for table, records in parts.items()
+    ]
+    return list(merge(*named, key=lambda record: str(record["time"])))[-tail:]

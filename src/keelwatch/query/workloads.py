@@ -1,0 +1,87 @@
+"""Workloads with their instances, living and dead, from what was recorded about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from keelwatch.query.filter import Filter, conditions
+from keelwatch.query.records import SHAPES, Query
+from keelwatch.store.escape import Value
+
+_SOURCES = ("lifecycle", "logs", "events", "alerts")
+_OWNER = ("cluster", "namespace", "workload_kind", "workload")
+_NAMED = (*_OWNER, "team", "pod", "container", "image", "node")
+_ENDED = "container_ended"
+
+
+def workloads_query(wanted: Filter, now: int) -> Query:
+    """One row for each container and table that knows it."""
+    parts = []
+    parameters: dict[str, Value] = {}
+    for table in _SOURCES:
+        # Started long ago and silent since is still running: `since` does not bound the lifecycle.
+        asked = replace(wanted, since="", until="") if table == "lifecycle" else wanted
+        found = conditions(asked, now, SHAPES[table].searched, has_file=False, parameters=parameters)
+        parts.append(_part(table, found.sql))
+    return Query(" UNION ALL ".join(parts), parameters)
+
+
+def _part(table: str, where: str) -> str:
+    state = "argMax(kind, time)" if table == "lifecycle" else "''"
+    named = ", ".join(f"any({name}) AS {name}_" for name in _NAMED)
+    return (
+        f"SELECT '{table}' AS source, container_id, {named}, toString(min(time)) AS first_seen, toString(max(time)) AS last_seen, "
+        f"count() AS records, {state} AS state "
+        f"FROM {table} WHERE container_id != '' AND {where} GROUP BY container_id"
+    )
+
+
+def workloads(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Group containers by their workload, the latest seen first."""
+    instances: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        _add(instances.setdefault(row["container_id"], _new_instance(row)), row)
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for instance in instances.values():
+        key = tuple(instance[name] for name in _OWNER)
+        workload = found.setdefault(key, _new_workload(instance))
+        _join(workload, instance)
+    return sorted(found.values(), key=lambda workload: str(workload["last_seen"]), reverse=True)
+
+
+def _new_instance(row: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name: row[f"{name}_"] for name in _NAMED}
+    seen = {"first_seen": _iso(row["first_seen"]), "last_seen": _iso(row["last_seen"])}
+    counts = {"logs": 0, "events": 0, "alerts": 0}
+    return {**named, "container_id": row["container_id"], **seen, "state": "unknown", **counts}
+
+
+def _add(instance: dict[str, Any], row: Mapping[str, Any]) -> None:
+    instance["first_seen"] = min(instance["first_seen"], _iso(row["first_seen"]))
+    instance["last_seen"] = max(instance["last_seen"], _iso(row["last_seen"]))
+    if row["source"] == "lifecycle":
+        instance["state"] = "ended" if row["state"] == _ENDED else "running"
+    else:
+        instance[row["source"]] = int(row["records"])
+
+
+def _new_workload(instance: Mapping[str, Any]) -> dict[str, Any]:
+    owner = {name: instance[name] for name in (*_OWNER, "team")}
+    return {**owner, "instances": [], "logs": 0, "events": 0, "alerts": 0, "last_seen": ""}
+
+
+def _join(workload: dict[str, Any], instance: Mapping[str, Any]) -> None:
+    names = ("pod", "container", "container_id", "image", "node", "first_seen", "last_seen", "state")
+    counts = {name: instance[name] for name in ("logs", "events", "alerts")}
+    workload["instances"].append({name: instance[name] for name in names} | counts)
+    workload["instances"].sort(key=lambda item: item["first_seen"])
+    for name, count in counts.items():
+        workload[name] += count
+    workload["last_seen"] = max(workload["last_seen"], instance["last_seen"])
+
+
+def _iso(text: str) -> str:
+    """The engine's `YYYY-MM-DD hh:mm:ss.nnnnnnnnn` (UTC) as RFC 3339."""
+    return text if text.endswith("Z") else f"{text.replace(' ', 'T', 1)}Z"
