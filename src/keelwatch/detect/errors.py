@@ -34,7 +34,7 @@ class RuleError:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RuleWarning(RuleError):
+class RuleWarning(RuleError):  # noqa: N818  # it has the shape of an error and is none
     """Something that loads but does not do what its author may think."""
 
 

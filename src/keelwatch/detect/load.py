@@ -22,12 +22,12 @@ MAX_ITEMS = 20_000
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+RULE_KEYS = """rule desc condition output priority tags source enabled append override exceptions
+    warn_evttypes skip-if-unknown-filter capture capture_duration"""
 KEYS: dict[str, frozenset[str]] = {
-    "rule": frozenset(
-        ["rule", "desc", "condition", "output", "priority", "tags", "source", "enabled", "append", "override", "exceptions", "warn_evttypes", "skip-if-unknown-filter", "capture", "capture_duration"]
-    ),
-    "macro": frozenset(["macro", "condition", "append", "override", "source"]),
-    "list": frozenset(["list", "items", "append", "override"]),
+    "rule": frozenset(RULE_KEYS.split()),
+    "macro": frozenset({"macro", "condition", "append", "override", "source"}),
+    "list": frozenset({"list", "items", "append", "override"}),
 }
 HEADERS = ("required_engine_version", "required_plugin_versions")
 

@@ -25,6 +25,8 @@ MAX_VALUES = 200_000
 """Values in one list after the lists in it are put in."""
 SOURCES = ("syscall",)
 """Event sources that rules may be written for."""
+PLUGIN_FAMILIES = frozenset({"ka", "jevt", "ct", "gcp", "okta", "github", "json", "aws"})
+"""First parts of field names that belong to other sources."""
 INTEGER_BOUND = 1 << 63
 MAX_INDEX = 100
 QUOTES = ("'", '"')
@@ -45,8 +47,21 @@ class Resolver:
         for name in self._known.list:
             self._list(name)
         for name, macro in self._known.macro.items():
-            if macro.source in SOURCES:
+            if macro.source in SOURCES and not self._of_plugin(name):
                 self._macro(name)
+
+    def _of_plugin(self, name: str, seen: frozenset[str] = frozenset()) -> bool:
+        """Whether a macro (which need not name its source) is about another source than the kernel."""
+        macro = self._known.macro.get(name)
+        if macro is None or macro.condition is None or name in seen:
+            return False
+        try:
+            nodes = list(ast.walk(parse(macro.condition.value)))
+        except SyntaxFault:
+            return False
+        checks = {node.name.split(".")[0] for node in nodes if isinstance(node, ast.Check)}
+        names = {node.name for node in nodes if isinstance(node, ast.Reference)}
+        return bool(checks & PLUGIN_FAMILIES) or any(self._of_plugin(other, seen | {name}) for other in names)
 
     def condition(self, rule: Definition) -> ast.Node | None:
         """The tree of a rule's condition; None when it has mistakes (which are noted)."""

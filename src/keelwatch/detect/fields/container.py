@@ -34,17 +34,36 @@ def _info(event: Event, _argument: object = None) -> str:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("container.id", Type.STRING, "The first 12 digits of the container's id; `host` outside.", read=_id),
     Field(
-        "container.full_id", Type.STRING, "The container's whole id.", "identity.container_id",
-        column="container_id", kernel=True,
+        "container.id", Type.STRING, "The first 12 digits of the container's id; `host` outside.", read=_id
+    ),
+    Field(
+        "container.full_id",
+        Type.STRING,
+        "The container's whole id.",
+        "identity.container_id",
+        column="container_id",
+        kernel=True,
     ),
     Field("container.name", Type.STRING, "The container's name.", "identity.container", column="container"),
-    Field("container.image", Type.STRING, "The image, as the runtime names it.", "identity.image", column="image"),
-    Field("container.image.repository", Type.STRING, "The image without its tag and digest.", read=repository),
+    Field(
+        "container.image",
+        Type.STRING,
+        "The image, as the runtime names it.",
+        "identity.image",
+        column="image",
+    ),
+    Field(
+        "container.image.repository", Type.STRING, "The image without its tag and digest.", read=repository
+    ),
     Field("container.image.tag", Type.STRING, "The image's tag.", read=tag),
-    Field("container.image.digest", Type.STRING, "The image's digest.", "identity.image_digest",
-          column="image_digest"),
+    Field(
+        "container.image.digest",
+        Type.STRING,
+        "The image's digest.",
+        "identity.image_digest",
+        column="image_digest",
+    ),
     Field("container.info", Type.STRING, "Id and name, for outputs.", read=_info),
     *unsupplied(
         "the identity does not carry it yet",
@@ -62,10 +81,20 @@ FIELDS: tuple[Field, ...] = (
         ],
     ),
     *(
-        Field(f"container.mount{part}", Type.STRING, "A mount of the container.", takes=Takes.KEY,
-              missing="the identity does not carry it yet")
+        Field(
+            f"container.mount{part}",
+            Type.STRING,
+            "A mount of the container.",
+            takes=Takes.KEY,
+            missing="the identity does not carry it yet",
+        )
         for part in ("", ".source", ".dest", ".mode", ".rdwr", ".propagation")
     ),
-    Field("container.label", Type.STRING, "A label of the container.", takes=Takes.KEY,
-          missing="the identity does not carry labels yet"),
-)  # fmt: skip
+    Field(
+        "container.label",
+        Type.STRING,
+        "A label of the container.",
+        takes=Takes.KEY,
+        missing="the identity does not carry labels yet",
+    ),
+)

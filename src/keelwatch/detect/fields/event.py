@@ -13,8 +13,6 @@ from keelwatch.model.event import Event
 
 TYPES: dict[str, tuple[str, ...]] = {
     "exec": ("execve", "execveat"),
-    "fork": ("clone", "clone3", "fork", "vfork"),
-    "exit": ("procexit",),
     "open": ("open", "openat", "openat2", "creat", "open_by_handle_at"),
     "inherit": ("inherit",),
     "rename": ("rename", "renameat", "renameat2"),
@@ -27,13 +25,16 @@ TYPES: dict[str, tuple[str, ...]] = {
     "ptrace": ("ptrace",),
     "module": ("init_module", "finit_module"),
 }
-"""The event types (`evt.type`) that each kind of event can have. One type stands for the kind."""
+"""The event types (`evt.type`) of each kind of event. One type alone stands for the kind.
+
+Forks and exits only move the process tree; the agent makes no events of them.
+"""
 
 OPENED = kinds("open", "inherit")
 
 
 def event_type(event: Event, _argument: object = None) -> str:
-    """The type as rules know it: `procexit` and `inherit` are not system calls."""
+    """The type as rules know it: `inherit` is not a system call."""
     known = TYPES.get(event.kind, ())
     return known[0] if len(known) == 1 else event.type or (known[0] if known else "")
 
@@ -180,33 +181,70 @@ FIELDS: tuple[Field, ...] = (
         "A number that grows from event to event: its time. (Rules use `evt.num=0` for *never*.)",
         "time",
     ),
-    Field("evt.type", Type.STRING, "The system call's name; `procexit` at an exit.", read=event_type, kernel=True),
-    Field("evt.dir", Type.STRING, "Always `<`: events are made when the call returns.", read=lambda _e, _a: "<"),
+    Field(
+        "evt.type",
+        Type.STRING,
+        "The system call's name, or `inherit`.",
+        read=event_type,
+        kernel=True,
+    ),
+    Field(
+        "evt.dir", Type.STRING, "Always `<`: events are made when the call returns.", read=lambda _e, _a: "<"
+    ),
     Field("evt.category", Type.STRING, "`process` or `file`.", read=lambda event, _: _category(event)),
     Field("evt.time", Type.STRING, "The time of day, with nanoseconds, UTC.", read=_time),
     Field("evt.time.iso8601", Type.STRING, "Date and time, with nanoseconds, UTC.", read=_iso8601),
     Field("evt.datetime", Type.STRING, "Date and time, with nanoseconds, UTC.", read=_iso8601),
     Field("evt.rawtime", Type.NUMBER, "Nanoseconds since the epoch.", "time", column="time"),
     Field(
-        "evt.rawres", Type.NUMBER, "The call's result; a negative errno on failure.", "result", column="result",
+        "evt.rawres",
+        Type.NUMBER,
+        "The call's result; a negative errno on failure.",
+        "result",
+        column="result",
         kernel=True,
     ),
     Field("evt.res", Type.STRING, "`SUCCESS`, or the name of the error, as `EPERM`.", read=result_name),
-    Field("evt.failed", Type.BOOL, "Whether the call failed.", read=lambda event, _: event.result < 0, kernel=True),
     Field(
-        "evt.is_open_write", Type.BOOL, "Whether a file was opened for writing.",
-        read=_opened_for(os.O_WRONLY, os.O_RDWR), kernel=True, kinds=OPENED,
+        "evt.failed",
+        Type.BOOL,
+        "Whether the call failed.",
+        read=lambda event, _: event.result < 0,
+        kernel=True,
     ),
     Field(
-        "evt.is_open_read", Type.BOOL, "Whether a file was opened for reading (read-only opens are not observed).",
+        "evt.is_open_write",
+        Type.BOOL,
+        "Whether a file was opened for writing.",
+        read=_opened_for(os.O_WRONLY, os.O_RDWR),
+        kernel=True,
+        kinds=OPENED,
+    ),
+    Field(
+        "evt.is_open_read",
+        Type.BOOL,
+        "Whether a file was opened for reading (read-only opens are not observed).",
         caveat="files opened only for reading are not observed; it can fire on opens for reading and writing",
-        read=_opened_for(os.O_RDONLY, os.O_RDWR), kernel=True, kinds=OPENED,
+        read=_opened_for(os.O_RDONLY, os.O_RDWR),
+        kernel=True,
+        kinds=OPENED,
     ),
     Field(
-        "evt.is_open_create", Type.BOOL, "Whether the open made the file.", "created", column="created", kinds=OPENED
+        "evt.is_open_create",
+        Type.BOOL,
+        "Whether the open made the file.",
+        "created",
+        column="created",
+        kinds=OPENED,
     ),
     Field("evt.args", Type.STRING, "All arguments as `name=value`.", read=arguments),
-    Field("evt.arg", Type.STRING, "The argument of that name, as `evt.arg.name`.", read=argument, takes=Takes.KEY),
+    Field(
+        "evt.arg",
+        Type.STRING,
+        "The argument of that name, as `evt.arg.name`.",
+        read=argument,
+        takes=Takes.KEY,
+    ),
     *ARGUMENTS,
     *unsupplied(
         "the sensor does not observe the calls that have it",
@@ -229,7 +267,7 @@ FIELDS: tuple[Field, ...] = (
             ("evt.source", Type.STRING, "The source of the event."),
         ],
     ),
-)  # fmt: skip
+)
 
 
 def _category(event: Event) -> str:

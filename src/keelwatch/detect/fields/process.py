@@ -32,7 +32,7 @@ def args(process: Process) -> str:
 
 
 def cmdline(process: Process) -> str:
-    """The name and the arguments. (argv[0] may be a path; rules are written for the name.)"""
+    """The name and the arguments: argv[0] may be a path, and rules are written for the name."""
     return " ".join((process.comm, *process.argv[1:]))
 
 
@@ -99,16 +99,24 @@ def _ancestry(field: str, doc: str, read: Callable[[Process], str | None]) -> Fi
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("proc.name", Type.STRING, "The command name (15 bytes).", "process.comm", column="comm", kernel=True),
+    Field(
+        "proc.name", Type.STRING, "The command name (15 bytes).", "process.comm", column="comm", kernel=True
+    ),
     Field("proc.exe", Type.STRING, "argv[0].", read=_of_process(exe)),
     Field(
-        "proc.exepath", Type.STRING, "The file that runs, resolved by the kernel.", "process.exe", column="exe",
+        "proc.exepath",
+        Type.STRING,
+        "The file that runs, resolved by the kernel.",
+        "process.exe",
+        column="exe",
         kernel=True,
     ),
     Field("proc.args", Type.STRING, "The arguments without argv[0].", read=_of_process(args)),
     Field("proc.cmdline", Type.STRING, "The command name and its arguments.", read=_of_process(cmdline)),
     Field("proc.exeline", Type.STRING, "argv joined by blanks.", read=_of_process(exeline), column="cmdline"),
-    Field("proc.cmdnargs", Type.NUMBER, "How many arguments.", read=lambda e, _: max(len(e.process.argv) - 1, 0)),
+    Field(
+        "proc.cmdnargs", Type.NUMBER, "How many arguments.", read=lambda e, _: max(len(e.process.argv) - 1, 0)
+    ),
     Field("proc.cwd", Type.STRING, "The working directory.", "process.cwd", column="cwd"),
     Field("proc.pid", Type.NUMBER, "The process id on the node.", "process.pid", column="pid"),
     Field("proc.ppid", Type.NUMBER, "The parent's process id on the node.", "process.ppid", column="ppid"),
@@ -121,28 +129,55 @@ FIELDS: tuple[Field, ...] = (
     _ancestry("proc.aexepath", "The file run", exepath),
     _ancestry("proc.acmdline", "Name and arguments", cmdline),
     Field(
-        "proc.apid", Type.NUMBER, "The process id of the n-th ancestor.", takes=Takes.INDEX,
+        "proc.apid",
+        Type.NUMBER,
+        "The process id of the n-th ancestor.",
+        takes=Takes.INDEX,
         read=lambda event, index: _ancestor_pid(event.process, index),
     ),
-    Field("proc.tty", Type.NUMBER, "The controlling terminal's device number; 0 for none.", "process.tty",
-          column="tty"),
     Field(
-        "proc.env", Type.STRING, "The allowed environment variables as `A=1 B=2`, or one of them.", read=_variable,
-        takes=Takes.KEY, optional=True,
+        "proc.tty",
+        Type.NUMBER,
+        "The controlling terminal's device number; 0 for none.",
+        "process.tty",
+        column="tty",
+    ),
+    Field(
+        "proc.env",
+        Type.STRING,
+        "The allowed environment variables as `A=1 B=2`, or one of them.",
+        read=_variable,
+        takes=Takes.KEY,
+        optional=True,
     ),
     Field("proc.duration", Type.NUMBER, "Nanoseconds since the process ran its program.", read=_duration),
     Field(
-        "proc.is_exe_upper_layer", Type.BOOL, "Whether the program lies in the overlay's upper layer.",
-        "process.upper", column="upper", kernel=True,
+        "proc.is_exe_upper_layer",
+        Type.BOOL,
+        "Whether the program lies in the overlay's upper layer.",
+        "process.upper",
+        column="upper",
+        kernel=True,
     ),
-    Field("proc.is_exe_from_memfd", Type.BOOL, "Whether the program was run from memory (memfd_create).",
-          "process.memfd", column="memfd", kernel=True),
+    Field(
+        "proc.is_exe_from_memfd",
+        Type.BOOL,
+        "Whether the program was run from memory (memfd_create).",
+        "process.memfd",
+        column="memfd",
+        kernel=True,
+    ),
     Field("proc.exe_ino", Type.NUMBER, "The inode of the program run.", "inode", column="inode", kinds=EXEC),
     Field("proc.exe_ino.ctime", Type.NUMBER, "When the program's inode changed, in ns.", "ctime", kinds=EXEC),
-    Field("proc.exe_ino.mtime", Type.NUMBER, "When the program's content changed, in ns.", "mtime", kinds=EXEC),
     Field(
-        "proc.exe_ino.ctime_duration_proc_start", Type.NUMBER,
-        "Nanoseconds between the program's last change and its start.", read=_since_change, kinds=EXEC,
+        "proc.exe_ino.mtime", Type.NUMBER, "When the program's content changed, in ns.", "mtime", kinds=EXEC
+    ),
+    Field(
+        "proc.exe_ino.ctime_duration_proc_start",
+        Type.NUMBER,
+        "Nanoseconds between the program's last change and its start.",
+        read=_since_change,
+        kinds=EXEC,
     ),
     *unsupplied(
         "the event model does not carry it yet",
@@ -178,7 +213,7 @@ FIELDS: tuple[Field, ...] = (
             ("proc.is_container_readiness_probe", Type.BOOL, "Whether a readiness probe runs it."),
         ],
     ),
-)  # fmt: skip
+)
 
 
 def _ancestor_pid(process: Process, index: object) -> int | None:
