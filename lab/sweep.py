@@ -7,6 +7,7 @@ the given directory are touched.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -32,9 +33,12 @@ def sweep_abandoned(parent: Path | None = None) -> list[Path]:
     """Sweep the labs under `parent` (the folder for temporary files) whose owner is dead."""
     swept = []
     for directory in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"):
-        if _is_abandoned(directory):
-            sweep(directory)
-            swept.append(directory)
+        with suppress(OSError), (directory / OWNER).open() as owner:
+            # Labs start side by side, and each sweeps: one of them gets the lock, the others go on.
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_abandoned(owner.read()):
+                sweep(directory)
+                swept.append(directory)
     return swept
 
 
@@ -75,12 +79,9 @@ def remove_pod_cgroup(uid: str) -> None:
     _remove_parents()
 
 
-def _is_abandoned(directory: Path) -> bool:
-    try:
-        pid, start = (directory / OWNER).read_text().split()
-    except (OSError, ValueError):
-        return False  # just being made, or not ours
-    return _start_time(int(pid)) != start
+def _is_abandoned(owner: str) -> bool:
+    pid, _, start = owner.partition(" ")
+    return pid.isdigit() and _start_time(int(pid)) != start
 
 
 def _start_time(pid: int) -> str:
@@ -102,8 +103,7 @@ def _daemons(directory: Path) -> Iterator[int]:
 
 def _containers(directory: Path) -> Iterator[Path]:
     """The bundles of containers that the directory's shims hold: .../<namespace>/<id>."""
-    for tasks in directory.rglob("io.containerd.runtime.v2.task"):
-        yield from tasks.glob("*/*")
+    yield from directory.glob("state/io.containerd.runtime.v2.task/*/*")
 
 
 def _shim_sockets(directory: Path) -> Iterator[Path]:
@@ -125,9 +125,9 @@ def _cgroups(directory: Path) -> Iterator[Path]:
 
 
 def _members(cgroup: Path) -> Iterator[int]:
-    for procs in cgroup.rglob("cgroup.procs"):
+    for folder, _, _ in os.walk(cgroup):
         with suppress(OSError):
-            yield from (int(word) for word in procs.read_text().split())
+            yield from (int(word) for word in (Path(folder) / "cgroup.procs").read_text().split())
 
 
 def _kill(pids: Iterable[int]) -> None:
@@ -159,13 +159,11 @@ def _unmount(directory: Path) -> None:
 def _remove_cgroup(cgroup: Path) -> None:
     end = time.monotonic() + QUIET_SECONDS
     while cgroup.is_dir() and time.monotonic() < end:
-        for path in sorted((p for p in cgroup.rglob("*") if p.is_dir()), reverse=True):
+        for folder, _, _ in os.walk(cgroup, topdown=False):
             with suppress(OSError):
-                path.rmdir()
-        with suppress(OSError):
-            cgroup.rmdir()
-            return
-        time.sleep(0.02)
+                Path(folder).rmdir()
+        if cgroup.is_dir():
+            time.sleep(0.02)
 
 
 def _remove_parents() -> None:

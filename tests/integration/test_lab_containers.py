@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -117,16 +117,17 @@ def test_stop_leaves_nothing_even_with_pods_running() -> None:
     assert traces_of(containerd.directory, [pod.uid for pod in pods]) == []
 
 
-def test_a_killed_lab_is_swept_at_the_next_start(tmp_path: Path) -> None:
+def test_a_killed_lab_is_swept_at_the_next_start() -> None:
     script = """
-        import sys, time, tempfile
+        import sys, time
         from lab import Containerd, Deployment, Kubelet
-        containerd = Containerd().start()
+        containerd = Containerd(sys.argv[1]).start()
         pods = Kubelet(containerd.socket, containerd.logs).run_deployment(Deployment("shop", "checkout"))
         print(containerd.directory, *[pod.uid for pod in pods], *[pod.pid() for pod in pods], flush=True)
         time.sleep(100)
     """
-    command = [sys.executable, "-c", textwrap.dedent(script)]
+    lab_directory = Path(tempfile.mkdtemp()) / f"{sweep.PREFIX}x"  # where no other session sweeps
+    command = [sys.executable, "-c", textwrap.dedent(script), str(lab_directory)]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     words = child.stdout.readline().split()
@@ -134,10 +135,14 @@ def test_a_killed_lab_is_swept_at_the_next_start(tmp_path: Path) -> None:
     child.wait()
     directory, uids, pids = Path(words[0]), words[1:3], [int(word) for word in words[3:]]
     assert all(Path(f"/proc/{pid}").exists() for pid in pids)
-    assert directory in sweep.sweep_abandoned()
+    assert sweep.sweep_abandoned(directory.parent) == [directory]
     assert traces_of(directory, uids) == []
     assert not any(Path(f"/proc/{pid}/root/bin").exists() for pid in pids)
-    assert os.getpid()  # this process's own lab, if any, was left alone
+
+
+def test_a_living_lab_is_not_swept(lab_containerd: Containerd) -> None:
+    assert lab_containerd.directory not in sweep.sweep_abandoned(lab_containerd.directory.parent)
+    assert lab_containerd.socket.exists()
 
 
 def test_every_step_of_the_attack_does_what_it_says(kubelet: Kubelet) -> None:
