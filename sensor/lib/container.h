@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Second layer: whose process this is.
+//
+// A process belongs to a container from the moment it is moved (or born) into a cgroup that lies
+// in the container's, and so do its descendants, wherever they go: no entry is ever moved to another
+// container, only removed when the process ends. The container's cgroup is the outermost one on the
+// way up whose name ends in 64 hex digits, alone or behind a runtime's prefix ("cri-containerd-",
+// "docker-", "crio-", "libpod-", "…:cri-containerd:"), with or without ".scope"; "…conmon-" is the
+// runtime's monitor beside the container.
+//
+// Phase: a process that comes from the host is the runtime at work ("setup"), and so are its
+// children, until one executes a program with another root directory than the machine's first
+// process has. That is the entrypoint (or the command of an exec into the container): runtimes
+// enter the root file system before, and re-execute themselves only before that. Descendants of
+// a process in phase "run" are in phase "run".
+#pragma once
+
+#include "read.h"
+
+#define KW_ID_DIGITS 64
+#define KW_CGROUP_DEPTH 24
+#define KW_SUBSYSTEMS 16
+
+static __always_inline int kw_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static __always_inline int kw_parse_digits(const char *digits, u8 *id)
+{
+	for (int i = 0; i < KW_ID_DIGITS / 2; i++) {
+		int high = kw_digit(digits[2 * i]), low = kw_digit(digits[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return 0;
+		id[i] = high << 4 | low;
+	}
+	return 1;
+}
+
+static __always_inline int kw_bad_prefix(const char *name, u32 start)
+{
+	char before[7] = {};
+
+	if (start == 0)
+		return 0;
+	if (start >= sizeof(before)) {
+		bpf_probe_read_kernel(before, sizeof(before), name + start - sizeof(before));
+		if (before[0] == 'c' && before[1] == 'o' && before[2] == 'n' && before[3] == 'm')
+			return 1;
+	} else {
+		bpf_probe_read_kernel(&before[6], 1, name + start - 1);
+	}
+	return before[6] != '-' && before[6] != ':';
+}
+
+// The container id in a cgroup's name, if it has one.
+static __always_inline int kw_name_id(const char *name, u8 *id)
+{
+	char text[160], tail[6];
+	long length = bpf_probe_read_kernel_str(text, sizeof(text), name) - 1;
+
+	if (length < KW_ID_DIGITS || length >= (long)sizeof(text) - 1)
+		return 0;
+	bpf_probe_read_kernel(tail, sizeof(tail), name + length - sizeof(tail));
+	if (tail[0] == '.' && tail[1] == 's' && tail[2] == 'c' && tail[5] == 'e')
+		length -= sizeof(tail);
+	if (length < KW_ID_DIGITS || kw_bad_prefix(name, length - KW_ID_DIGITS))
+		return 0;
+	bpf_probe_read_kernel(text, KW_ID_DIGITS, name + length - KW_ID_DIGITS);
+	return kw_parse_digits(text, id);
+}
+
+static __always_inline struct kernfs_node *kw_kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___v58 *old = (void *)node;
+
+	if (bpf_core_field_exists(old->parent))
+		return BPF_CORE_READ(old, parent);
+	return BPF_CORE_READ(node, __parent);
+}
+
+__noinline int kw_has_id(u64 node)
+{
+	u8 id[32];
+
+	return kw_name_id(BPF_CORE_READ((struct kernfs_node *)node, name), id);
+}
+
+// The outermost container id from this cgroup upwards. `id` is left alone when there is none.
+static __always_inline int kw_cgroup_id(struct cgroup *cgroup, u8 *id)
+{
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn), *outermost = 0;
+
+	for (int i = 0; i < KW_CGROUP_DEPTH && node; i++) {
+		if (kw_has_id((u64)node))
+			outermost = node;
+		node = kw_kernfs_parent(node);
+	}
+	return outermost && kw_name_id(BPF_CORE_READ(outermost, name), id);
+}
+
+// By the v2 tree, and where that says nothing by the v1 hierarchies.
+static __always_inline int kw_task_id(struct task_struct *task, u8 *id)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	u32 count = bpf_core_field_size(set->subsys) / sizeof(void *);
+
+	if (kw_cgroup_id(BPF_CORE_READ(set, dfl_cgrp), id))
+		return 1;
+	for (u32 i = 0; i < KW_SUBSYSTEMS && i < count; i++) {
+		struct cgroup_subsys_state *state = 0;
+
+		bpf_probe_read_kernel(&state, sizeof(state), &set->subsys[i]);
+		if (state && kw_cgroup_id(BPF_CORE_READ(state, cgroup), id))
+			return 1;
+	}
+	return 0;
+}
+
+static __always_inline struct kw_process *kw_process(u32 pid)
+{
+	return bpf_map_lookup_elem(&kw_processes, &pid);
+}
+
+static __always_inline struct kw_process *kw_current(void)
+{
+	return kw_process(bpf_get_current_pid_tgid() >> 32);
+}
+
+static __always_inline void kw_remember(u32 pid, struct kw_process *process)
+{
+	// -EEXIST: it is known already, and stays where it came from.
+	long error = bpf_map_update_elem(&kw_processes, &pid, process, BPF_NOEXIST);
+
+	if (error && error != -EEXIST)
+		kw_lose(KW_FORK, KW_MAP_FULL);
+}
+
+static __always_inline u64 kw_root(struct task_struct *task)
+{
+	return (u64)BPF_CORE_READ(task, fs, root.dentry);
+}

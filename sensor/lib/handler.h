@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// What every system call handler shares: how it is defined, and who may pass.
+#pragma once
+
+#include "emit.h"
+
+// One handler, for the 64-bit and the 32-bit gate. Both ways to attach hand over the same two
+// things, (registers, return value): `tp_btf/sys_exit` by a tail call from the dispatcher, and
+// `fexit/__x64_sys_NAME`, which the loader makes of the same program before load.
+#define KW_HANDLER(name)                                                                           \
+	static __always_inline int kw_on_##name(struct pt_regs *, int, const int);                 \
+	SEC("tp_btf/sys_exit") int kw_##name(u64 *ctx)                                             \
+	{                                                                                          \
+		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 0);                          \
+	}                                                                                          \
+	SEC("tp_btf/sys_exit") int kw_##name##_32(u64 *ctx)                                        \
+	{                                                                                          \
+		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 1);                          \
+	}                                                                                          \
+	static __always_inline int kw_on_##name(struct pt_regs *regs __attribute__((unused)),      \
+						int ret,                                           \
+						const int compat __attribute__((unused)))
+
+#define ARG(n) kw_arg(regs, n, compat)
+
+// Host processes are turned away here: the process map has only those that are to be reported.
+static __always_inline int kw_is_reported(struct kw_process *actor)
+{
+	return actor || kw_knobs.host;
+}
+
+static __always_inline struct super_block *kw_path_super(struct path *at)
+{
+	return BPF_CORE_READ(at->dentry, d_sb);
+}
+
+// A host process that works in a container's file system: it stands in it, has it as its root,
+// or names a file by a descriptor in it. A call by absolute path from outside leaves no object to
+// look at, and the user's string decides nothing.
+static __always_inline int kw_host_is_inside(int dirfd)
+{
+	struct task_struct *task = kw_task();
+	struct path at = BPF_CORE_READ(task, fs, pwd);
+	struct file *file;
+
+	if (kw_is_container_overlay(kw_path_super(&at)))
+		return 1;
+	at = BPF_CORE_READ(task, fs, root);
+	if (kw_is_container_overlay(kw_path_super(&at)))
+		return 1;
+	if (dirfd == AT_FDCWD)
+		return 0;
+	file = kw_fd_file(task, dirfd);
+	return file && kw_is_container_overlay(BPF_CORE_READ(file, f_inode, i_sb));
+}
+
+// Calls by path (rename, link, chmod, unlink). Their draft is begun, their texts follow.
+static __always_inline struct kw_file_event *
+kw_start_by_path(int *slot, u32 kind, u32 call, int ret, int dirfd)
+{
+	struct kw_process *actor = kw_current();
+	struct kw_file_event *event;
+
+	if (!kw_is_reported(actor) && !kw_host_is_inside(dirfd))
+		return 0;
+	*slot = kw_claim(kind);
+	if (*slot < 0)
+		return 0;
+	event = kw_start(*slot, sizeof(*event), kind, call, ret, actor);
+	if (event) {
+		event->head.path_source = KW_USER;
+		event->file.descriptor = -1;
+	}
+	return event;
+}
+
+static __always_inline void kw_finish(u32 slot, void *ring)
+{
+	kw_send(slot, ring);
+	kw_release(slot);
+}
+
+// Calls of the process ring.
+static __always_inline struct kw_call_event *kw_start_call(int *slot, u32 kind, u32 call, int ret)
+{
+	struct kw_process *actor = kw_current();
+	struct kw_call_event *event;
+
+	if (!kw_is_reported(actor))
+		return 0;
+	*slot = kw_claim(kind);
+	if (*slot < 0)
+		return 0;
+	event = kw_start(*slot, sizeof(*event), kind, call, ret, actor);
+	if (event)
+		event->file.descriptor = -1;
+	return event;
+}
+
+// Failures that say no more than "there is nothing" or "try again".
+static __always_inline int kw_is_dull_error(int ret)
+{
+	return ret == -ENOENT || ret == -ENOTDIR || ret == -EINTR || ret == -EAGAIN;
+}
