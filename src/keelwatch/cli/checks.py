@@ -95,20 +95,19 @@ def libbpf() -> Check:
 
 
 def sensor() -> Check:
-    """Whether the sensor's object is there and the kernel takes it."""
-    try:
-        from keelwatch.capture import ring
+    """Whether the sensor's programs are there and this kernel takes them: it is loaded and let go."""
+    from keelwatch.capture import ring
 
-        problems = ring.problems()
-    except (ImportError, AttributeError, OSError) as error:
-        return Check(
-            "sensor", "fail", f"cannot be loaded: {error}", "Reinstall keelwatch: its sensor is missing."
-        )
-    if problems:
-        return Check(
-            "sensor", "fail", "; ".join(problems), "Until then: keelwatch agent --no-sensor (logs only)."
-        )
-    return Check("sensor", "ok", "the kernel takes it")
+    problems = ring.problems()
+    if not problems:
+        try:
+            with ring.Sensor.open() as loaded:
+                return Check("sensor", "ok", f"loads, attaches by {loaded.attached}")
+        except ring.SensorError as error:
+            problems = [str(error)]
+    return Check(
+        "sensor", "fail", "; ".join(problems), "Until then: keelwatch agent --no-sensor (logs only)."
+    )
 
 
 def runtimes() -> Check:

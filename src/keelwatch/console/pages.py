@@ -28,6 +28,7 @@ router.include_router(session_router)
 Reads = Annotated[Reader, Depends(reader_of)]
 Views = Annotated[Viewer, Depends(viewer_of)]
 _LONGEST = 400
+_LONGEST_CURSOR = 60_000
 _RANGE = re.compile(r"\d{1,6}[smhdw]|[0-9TZ:.+-]{10,40}", re.ASCII)
 
 
@@ -75,7 +76,7 @@ def logs(request: Request, reader: Reads, viewer: Views) -> HTMLResponse:
 def log_rows(request: Request, reader: Reads, viewer: Views) -> HTMLResponse:
     """What the live tail asks for: lines received since the cursor, and the next question."""
     filters = filters_of(request, since="15m")
-    shown = view_logs.more_lines(reader, filters, request.query_params.get("cursor", "")[:_LONGEST])
+    shown = view_logs.more_lines(reader, filters, request.query_params.get("cursor", "")[:_LONGEST_CURSOR])
     return render(request, "log_more.html", shown, viewer)
 
 

@@ -58,8 +58,9 @@ def chart_of(counts: Record) -> Record:
         colour = COLOURS.get(level, "--quiet")
         values = counts["counts"][level]
         series[colour] = [a + b for a, b in zip(series.get(colour, [0] * len(values)), values, strict=True)]
+    start = parse_time(counts["from"])
     return {
-        "from": counts["from"],
+        "from": start.timestamp() if start else 0,
         "step": counts["step"],
         "series": [
             {"label": colour[2:], "colour": colour, "values": values} for colour, values in series.items()

@@ -29,7 +29,7 @@ class Reader(Protocol):
         """Log lines over time: from, to (RFC 3339), step (seconds), counts, stderr."""
 
     def alert_counts(self, filters: Filters, buckets: int) -> Record:
-        """Alerts over time: from, step (seconds since the epoch, seconds), counts by priority."""
+        """Alerts over time: from, to (RFC 3339), step (seconds), counts by priority in small letters."""
 
     def agents(self) -> list[Record]:
         """The nodes that report, with `last_seen`."""
