@@ -104,10 +104,16 @@ def sensor() -> Check:
             with ring.Sensor.open() as loaded:
                 return Check("sensor", "ok", f"loads, attaches by {loaded.attached}")
         except ring.SensorError as error:
-            problems = [str(error)]
+            problems = [_first_line(str(error))]
     return Check(
-        "sensor", "fail", "; ".join(problems), "Until then: keelwatch agent --no-sensor (logs only)."
+        "sensor", "fail", "; ".join(problems), "Until then: `keelwatch agent --no-sensor`, logs only."
     )
+
+
+def _first_line(text: str) -> str:
+    """A verifier's log has thousands of lines; the agent's own log has them all."""
+    line, _, rest = text.partition("\n")
+    return f"{line} (the agent's log has the rest)" if rest else line
 
 
 def runtimes() -> Check:

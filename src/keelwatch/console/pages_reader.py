@@ -106,7 +106,7 @@ class StoreReader(Reader):
         except StoreError as error:
             if error.code == _CANNOT_COMPILE_REGEXP:
                 raise FilterError("regex: not a regular expression that RE2 understands") from error
-            if error.code in QUERY_TOO_LARGE | QUERY_TOO_LONG:
+            if error.code in (QUERY_TOO_LARGE, QUERY_TOO_LONG):
                 raise FilterError("this asks for too much at once: choose a shorter time range") from error
             raise
 
