@@ -21,25 +21,24 @@
 #define KW_CGROUP_DEPTH 24
 #define KW_SUBSYSTEMS 16
 
-static __always_inline int kw_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
+// Values of hexadecimal digits plus one, 0 for other characters. A table, because every comparison
+// is another two ways for the verifier to walk, times 64.
+static const u8 kw_digits[256] = {
+	['0'] = 1, ['1'] = 2, ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+	['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 static __always_inline int kw_parse_digits(const char *digits, u8 *id)
 {
-	for (int i = 0; i < KW_ID_DIGITS / 2; i++) {
-		int high = kw_digit(digits[2 * i]), low = kw_digit(digits[2 * i + 1]);
+	u32 wrong = 0;
 
-		if (high < 0 || low < 0)
-			return 0;
+	for (int i = 0; i < KW_ID_DIGITS / 2; i++) {
+		u32 high = kw_digits[(u8)digits[2 * i]] - 1, low = kw_digits[(u8)digits[2 * i + 1]] - 1;
+
+		wrong |= high | low;
 		id[i] = high << 4 | low;
 	}
-	return 1;
+	return wrong <= 0xf;
 }
 
 static __always_inline int kw_bad_prefix(const char *name, u32 start)
@@ -91,17 +90,28 @@ __noinline int kw_has_id(u64 node)
 	return kw_name_id(BPF_CORE_READ((struct kernfs_node *)node, name), id);
 }
 
-// The outermost container id from this cgroup upwards. `id` is left alone when there is none.
-static __always_inline int kw_cgroup_id(struct cgroup *cgroup, u8 *id)
+// The node of the outermost container from this cgroup's node upwards, or 0.
+__noinline u64 kw_outermost(u64 address)
 {
-	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn), *outermost = 0;
+	struct kernfs_node *node = (void *)address;
+	u64 outermost = 0;
 
 	for (int i = 0; i < KW_CGROUP_DEPTH && node; i++) {
 		if (kw_has_id((u64)node))
-			outermost = node;
+			outermost = (u64)node;
 		node = kw_kernfs_parent(node);
 	}
-	return outermost && kw_name_id(BPF_CORE_READ(outermost, name), id);
+	return outermost;
+}
+
+static __always_inline int kw_node_id(u64 node, u8 *id)
+{
+	return node && kw_name_id(BPF_CORE_READ((struct kernfs_node *)node, name), id);
+}
+
+static __always_inline int kw_cgroup_id(struct cgroup *cgroup, u8 *id)
+{
+	return kw_node_id(kw_outermost((u64)BPF_CORE_READ(cgroup, kn)), id);
 }
 
 // By the v2 tree, and where that says nothing by the v1 hierarchies.
@@ -109,17 +119,16 @@ static __always_inline int kw_task_id(struct task_struct *task, u8 *id)
 {
 	struct css_set *set = BPF_CORE_READ(task, cgroups);
 	u32 count = bpf_core_field_size(set->subsys) / sizeof(void *);
+	u64 node = kw_outermost((u64)BPF_CORE_READ(set, dfl_cgrp, kn));
 
-	if (kw_cgroup_id(BPF_CORE_READ(set, dfl_cgrp), id))
-		return 1;
-	for (u32 i = 0; i < KW_SUBSYSTEMS && i < count; i++) {
+	for (u32 i = 0; i < KW_SUBSYSTEMS && i < count && !node; i++) {
 		struct cgroup_subsys_state *state = 0;
 
 		bpf_probe_read_kernel(&state, sizeof(state), &set->subsys[i]);
-		if (state && kw_cgroup_id(BPF_CORE_READ(state, cgroup), id))
-			return 1;
+		if (state)
+			node = kw_outermost((u64)BPF_CORE_READ(state, cgroup, kn));
 	}
-	return 0;
+	return kw_node_id(node, id);
 }
 
 static __always_inline struct kw_process *kw_process(u32 pid)
