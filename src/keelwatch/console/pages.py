@@ -13,11 +13,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
 from keelwatch.console import view_alerts, view_logs, view_overview, view_workloads
+from keelwatch.console.auth import Session
 from keelwatch.console.pages_assets import asset
 from keelwatch.console.pages_reader import reader_of
 from keelwatch.console.pages_render import render
-from keelwatch.console.pages_session import Viewer, viewer_of
 from keelwatch.console.pages_session import router as session_router
+from keelwatch.console.pages_session import viewer_of
 from keelwatch.console.view_format import FILTERS
 from keelwatch.console.view_reader import FilterError, Reader
 from keelwatch.model.gap import CAUSES
@@ -26,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 router.include_router(session_router)
 
 Reads = Annotated[Reader, Depends(reader_of)]
-Views = Annotated[Viewer, Depends(viewer_of)]
+Views = Annotated[Session, Depends(viewer_of)]
 _LONGEST = 400
 _LONGEST_CURSOR = 60_000
 _RANGE = re.compile(r"\d{1,6}[smhdw]|[0-9TZ:.+-]{10,40}", re.ASCII)
@@ -126,7 +127,7 @@ def filters_of(request: Request, *, since: str) -> dict[str, str]:
 
 def _page(
     request: Request,
-    viewer: Viewer,
+    viewer: Session,
     template: str,
     filters: dict[str, str],
     show: Callable[[dict[str, str]], dict[str, Any]],
@@ -146,6 +147,6 @@ def _page(
     return render(request, template, context, viewer, status=status)
 
 
-def _missing(request: Request, viewer: Viewer, title: str, advice: str) -> HTMLResponse:
+def _missing(request: Request, viewer: Session, title: str, advice: str) -> HTMLResponse:
     shown = {"title": title, "advice": advice, "section": ""}
     return render(request, "error.html", shown, viewer, status=404)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -12,9 +12,7 @@ from jinja2 import Environment
 
 from keelwatch import __version__
 from keelwatch.console import pages_assets, view_format
-
-if TYPE_CHECKING:
-    from keelwatch.console.pages_session import Viewer
+from keelwatch.console.auth import Session
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -37,7 +35,7 @@ def _templates() -> Environment:
 
 
 def render(
-    request: Request, template: str, values: dict[str, Any], viewer: Viewer | None, status: int = 200
+    request: Request, template: str, values: dict[str, Any], viewer: Session | None, status: int = 200
 ) -> HTMLResponse:
     """Return the page."""
     shared = {
