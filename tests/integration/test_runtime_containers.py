@@ -169,13 +169,15 @@ def test_without_an_answer_from_cri_the_bundle_still_tells(runtimes: Runtimes) -
 def test_plain_containerd_without_kubernetes(runtimes: Runtimes, lab_containerd: Containerd) -> None:
     container_id = secrets.token_hex(32)
     namespace = f"n{random_name(5)}"
-    lab_containerd.import_image(workload_image(), namespace)
-    lab_containerd.ctr(
-        "run", "-d", WORKLOAD_IMAGE, container_id, "toolbox", "sleep", "1000", namespace=namespace
-    )
+    digest = lab_containerd.import_image(workload_image(), namespace)
+    options = ("--detach", "--label", "team=shop", WORKLOAD_IMAGE, container_id, "toolbox", "sleep", "1000")
+    lab_containerd.ctr("run", *options, namespace=namespace)
     try:
         details = found(runtimes, container_id)
         assert (details.runtime, details.pod, details.name) == ("containerd", "", container_id)
+        assert (details.image, details.image_digest) == (WORKLOAD_IMAGE, digest)
+        assert details.labels["team"] == "shop"
+        assert details.state == "running"
         assert details.complete
         assert details.root_device
         assert container_id in {each.id for each in runtimes.scan()}

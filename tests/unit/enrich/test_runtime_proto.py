@@ -1,4 +1,4 @@
-"""The generated CRI messages are those of cri.proto."""
+"""The generated messages are those of the .proto files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ SOURCE = Path(__file__).parents[3] / "src"
 PACKAGE = Path("keelwatch/enrich/runtime")
 
 
-def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
-    options = [
-        f"-I{SOURCE}",
-        f"--python_out={tmp_path}",
-        f"--pyi_out={tmp_path}",
-        str(SOURCE / PACKAGE / "cri.proto"),
-    ]
+@pytest.mark.parametrize("name", ["cri", "containerd"])
+def test_generating_again_gives_the_committed_files(name: str, tmp_path: Path) -> None:
+    proto = SOURCE / PACKAGE / f"{name}.proto"
+    options = [f"-I{SOURCE}", f"--python_out={tmp_path}", f"--pyi_out={tmp_path}", str(proto)]
     subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *options], check=True)
-    for name in ("cri_pb2.py", "cri_pb2.pyi"):
-        assert (tmp_path / PACKAGE / name).read_text() == (SOURCE / PACKAGE / name).read_text()
+    for made in (f"{name}_pb2.py", f"{name}_pb2.pyi"):
+        assert (tmp_path / PACKAGE / made).read_text() == (SOURCE / PACKAGE / made).read_text()

@@ -72,7 +72,7 @@ def crio_bundle(folder: Path, log: str) -> None:
 def test_crio_is_read_from_conmons_bundle(proc: FakeProc, tmp_path: Path) -> None:
     bundle = tmp_path / "overlay-containers" / ID / "userdata"
     crio_bundle(bundle, "/var/log/pods/shop_web_u-1/main/3.log")
-    proc.add(50, "conmon", ["/usr/bin/conmon", "-b", str(bundle), "-c", ID, "-n", "k8s_main_web"])
+    proc.add(50, "conmon", ["/usr/bin/conmon", "-b", str(bundle), "-c", ID, "-p", str(bundle / "pidfile")])
     proc.add(60, "nginx", ["nginx"], parent=50, cgroup=f"/kubepods.slice/crio-{ID}.scope")
     (proc.root / "50/mountinfo").write_text(
         "90 1 0:77 / /merged rw - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w\n"
@@ -100,10 +100,15 @@ def test_podman_is_told_apart_from_crio(proc: FakeProc, tmp_path: Path) -> None:
     bundle = tmp_path / "userdata"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"annotations": {"io.container.manager": "libpod"}}))
-    proc.add(50, "conmon", ["/usr/bin/conmon", "-c", ID, "-b", str(bundle), "-n", "quirky_name"])
+    proc.add(
+        50,
+        "conmon",
+        ["/usr/bin/conmon", "-c", ID, "-b", str(bundle), "-n", "quirky_name", "-l", "k8s-file:/x/ctr.log"],
+    )
     details = Runtimes(proc.root, tmp_path).find(ID)
     assert details is not None
     assert (details.runtime, details.name, details.pod) == ("podman", "quirky_name", "")
+    assert (details.log_path, details.log_format) == ("/x/ctr.log", "cri")
 
 
 def test_a_container_cannot_pose_as_a_shim(proc: FakeProc, tmp_path: Path) -> None:

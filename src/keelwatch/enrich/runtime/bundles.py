@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,32 @@ def read_config(draft: Draft, bundle: Path) -> dict[str, Any]:
 def take_root(draft: Draft, config: dict[str, Any], bundle: str, holder: int, proc: Path) -> None:
     """Find the root file system through the mount table of the process that holds the container."""
     path = text(table(config, "root"), "path")
-    root = root_at(str(Path(bundle) / path), holder, proc) if path else Root()
+    place = str(Path(bundle) / path) if path else ""
+    root = root_at(place, holder, proc) if path else Root()
+    if path and not root.device:  # a data root behind a symbolic link
+        root = root_at(os.path.realpath(place), holder, proc)
     if not root.device and draft.get("pid"):
         root = root_of(draft.get("pid"), proc)
     draft.put("runtime", root_device=root.device, upper_dir=root.upper, lower_dirs=root.lower)
 
 
-def first_process(bundle: Path) -> int:
+def take_storage(draft: Draft, bundle: Path) -> None:
+    """What containers/storage, below CRI-O and Podman, wrote down of the container and its image."""
+    listed = read_text(bundle.parent.parent / "containers.json")
+    entries = json_object(f'{{"containers": {listed or "[]"}}}').get("containers")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and entry.get("id") == draft.get("id"):
+            image = text(json_object(text(entry, "metadata")), "image-name")
+            draft.put(
+                "runtime", image=draft.get("image") or image, created=nanoseconds(text(entry, "created"))
+            )
+            if not draft.get("image_digest") and text(entry, "image"):
+                draft.put("runtime", image_digest=f"sha256:{text(entry, 'image')}")
+
+
+def first_process(pid_file: Path) -> int:
     """The first process's id, once the runtime has written it down."""
-    return number(read_text(bundle / "init.pid", 64) or read_text(bundle / "pidfile", 64))
+    return number(read_text(pid_file, 64))
 
 
 def _take_containerd(draft: Draft, annotations: dict[str, str]) -> None:

@@ -26,6 +26,15 @@ def container_in(name: str) -> str:
     return found[1] if found and not name.startswith(_NOT_A_CONTAINER) else ""
 
 
+def outermost(text: str) -> str:
+    """The outermost container id in the text of /proc/<pid>/cgroup, or ""."""
+    for line in text.splitlines():
+        for name in line.partition(":")[2].split("/"):
+            if container_id := container_in(name):
+                return container_id
+    return ""
+
+
 def find_all(root: Path = CGROUPS) -> dict[str, Path]:
     """Container id -> its cgroup, outermost containers only."""
     found: dict[str, Path] = {}

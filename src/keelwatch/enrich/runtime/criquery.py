@@ -74,6 +74,26 @@ class CriQuery:
             _note_silence(endpoint, error)
             return False
 
+    def plain(self, socket: Path, namespace: str, draft: Draft, end: float) -> bool:
+        """Add what containerd itself says of a container without CRI; return whether it said all."""
+        endpoint = self._endpoint(socket)
+        if endpoint is None or time.monotonic() < endpoint.silent_until:
+            return False
+        try:
+            left = max(0.001, end - time.monotonic())
+            container = endpoint.cri.containerd_get(
+                "Container", namespace, left, id=draft.get("id")
+            ).container
+            draft.add("cri", "labels", container.labels)
+            draft.put("cri", image=container.image, name=container.labels.get("nerdctl/name", ""))
+            if container.image:
+                image = endpoint.cri.containerd_get("Image", namespace, left, name=container.image).image
+                draft.put("cri", image_digest=image.target.digest)
+        except CriError as error:
+            _note_silence(endpoint, error)
+            return error.code == "NOT_FOUND" and bool(draft.get("image"))  # the image was removed since
+        return True
+
     def ids(self, socket: Path) -> tuple[list[str], list[str]]:
         """The ids of all containers, and of all sandboxes, that the runtime still remembers."""
         endpoint = self._endpoint(socket)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keelwatch.enrich.procfs import container_of
+from keelwatch.enrich.runtime.cgroups import outermost
 from keelwatch.enrich.runtime.statefiles import number, read_json, read_text, read_toml, table, text
 
 PROC = Path("/proc")
@@ -33,12 +33,14 @@ class Shim:
 
 @dataclass(frozen=True, slots=True)
 class Conmon:
-    """The monitor of one container of CRI-O or Podman."""
+    """The monitor of one container of CRI-O or Podman; `pid_file` and `log` as it was told them."""
 
     pid: int
     container_id: str
     bundle: str
     name: str
+    pid_file: str
+    log: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def identify(pid: int, proc: Path = PROC) -> Holder | None:
     command = read_text(base / "comm", 64).rstrip("\n")
     if command not in _KINDS:
         return None
-    if container_of(read_text(base / "cgroup", 64 << 10)):
+    if outermost(read_text(base / "cgroup", 64 << 10)):
         return None
     words = read_text(base / "cmdline", 64 << 10).split("\0")
     return _KINDS[command](pid, words, base)
@@ -95,7 +97,10 @@ def _shim(pid: int, words: list[str], base: Path) -> Shim | None:
 
 def _conmon(pid: int, words: list[str], _base: Path) -> Conmon | None:
     container_id, bundle = _option(words, "c", "cid"), _option(words, "b", "bundle")
-    return Conmon(pid, container_id, bundle, _option(words, "n", "name")) if container_id and bundle else None
+    if not container_id or not bundle:
+        return None
+    pid_file, log = _option(words, "p", "container-pidfile"), _option(words, "l", "log-path")
+    return Conmon(pid, container_id, bundle, _option(words, "n", "name"), pid_file, log)
 
 
 def _containerd(pid: int, words: list[str], base: Path) -> Daemon:

@@ -25,6 +25,7 @@ BOUND = 0.3
 """Seconds that a look-up takes at most, since an event waits for it."""
 DOCKER_NAMESPACE = "moby"
 KUBERNETES_NAMESPACE = "k8s.io"
+PODMAN_LOG = "k8s-file:"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
@@ -109,12 +110,17 @@ class Runtimes:
             return None
         draft = Draft(container_id, "containerd")
         config = bundles.read_config(draft, seen)
-        draft.put("runtime", pid=bundles.first_process(seen))
+        draft.put("runtime", pid=bundles.first_process(seen / "init.pid"))
         told = self._ask(shim, draft, end)
+        self._take_state(draft)
         bundles.take_root(draft, config, bundle, shim.pid, self._proc)
         # The root is mounted before the first process is started, so a later look finds no more.
         draft.complete = told and bool(config) and bool(draft.get("root_device") or draft.get("pid"))
         return draft.finish()
+
+    def _take_state(self, draft: Draft) -> None:
+        if not draft.get("state") and draft.get("pid") and (self._proc / str(draft.get("pid"))).exists():
+            draft.put("runtime", state="running")
 
     def _ask(self, shim: Shim, draft: Draft, end: float) -> bool:
         """Ask the runtime behind the shim; return whether it told all there is."""
@@ -123,8 +129,9 @@ class Runtimes:
         if shim.namespace == KUBERNETES_NAMESPACE:
             ask = self._cri.sandbox if draft.get("kind") == "sandbox" else self._cri.container
             return ask(self._seen_by(shim.pid, shim.address), draft, end)
+        told = self._cri.plain(self._seen_by(shim.pid, shim.address), shim.namespace, draft, end)
         draft.put("runtime", name=draft.get("name") or draft.get("id"))
-        return True
+        return told
 
     def _from_conmon(self, conmon: Conmon, container_id: str) -> ContainerDetails | None:
         if conmon.container_id != container_id:
@@ -132,9 +139,13 @@ class Runtimes:
         seen = self._seen_by(conmon.pid, conmon.bundle)
         draft = Draft(container_id, "cri-o")
         config = bundles.read_config(draft, seen)
-        draft.put("runtime", pid=bundles.first_process(seen))
-        if not draft.get("name") and draft.get("kind") != "sandbox":
+        bundles.take_storage(draft, seen)
+        draft.put("runtime", pid=bundles.first_process(self._seen_by(conmon.pid, conmon.pid_file)))
+        self._take_state(draft)
+        if draft.get("runtime") == "podman":
             draft.put("runtime", name=conmon.name)
+            if conmon.log.startswith(PODMAN_LOG):  # the line format is CRI's
+                draft.put("runtime", log_path=conmon.log.removeprefix(PODMAN_LOG), log_format="cri")
         bundles.take_root(draft, config, conmon.bundle, conmon.pid, self._proc)
         draft.complete = bool(config) and bool(draft.get("root_device") or draft.get("pid"))
         return draft.finish()
