@@ -9,7 +9,7 @@ from lab.containerd import Containerd
 from lab.docker import Docker, DockerContainer
 from lab.images import WORKLOAD_IMAGE
 from lab.kubelet import Kubelet
-from lab.pod import ContainerSpec, Deployment, Mount, Pod, PodSpec
+from lab.pod import ContainerSpec, Deployment, Mount, Pod, PodSpec, sleeping_pod
 from lab.requirements import missing_for_containers, missing_for_docker
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "PodSpec",
     "missing_for_containers",
     "missing_for_docker",
+    "sleeping_pod",
 ]

@@ -61,6 +61,15 @@ class PodSpec:
     host_pid: bool = False
 
 
+def sleeping_pod(namespace: str = "", privileged: bool = False) -> PodSpec:
+    """A pod with random names whose container does nothing."""
+    container = ContainerSpec(
+        f"c-{random_name(6)}", command=("toolbox", "sleep", "100000"), privileged=privileged
+    )
+    labels = {"app": random_name(6)}
+    return PodSpec(namespace or f"ns-{random_name(6)}", f"pod-{random_name(6)}", (container,), labels)
+
+
 @dataclass(frozen=True)
 class Deployment:
     """A Deployment's pods, named and labelled the way its ReplicaSet does it."""

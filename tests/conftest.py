@@ -12,15 +12,13 @@ import pytest
 
 from lab import (
     Containerd,
-    ContainerSpec,
     Docker,
     Kubelet,
     Pod,
-    PodSpec,
     missing_for_containers,
     missing_for_docker,
 )
-from lab.pod import random_name
+from lab.pod import sleeping_pod
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +48,6 @@ def cri_pod(kubelet: Kubelet) -> Pod:
     Namespace, pod and container names are random. `cri_pod.container.id` is the container's id.
     """
     return kubelet.run_pod(sleeping_pod())
-
-
-def sleeping_pod(namespace: str = "", privileged: bool = False) -> PodSpec:
-    """A pod with random names whose container does nothing."""
-    container = ContainerSpec(
-        f"c-{random_name(6)}", command=("toolbox", "sleep", "100000"), privileged=privileged
-    )
-    labels = {"app": random_name(6)}
-    return PodSpec(namespace or f"ns-{random_name(6)}", f"pod-{random_name(6)}", (container,), labels)
 
 
 @pytest.fixture(scope="session")
