@@ -147,7 +147,7 @@ def scan(data: bytes, spool: str = "") -> Scan:
     """Read a whole segment, stepping over damage.
 
     What follows the last commit was never durable and is left out. Damage before it is skipped up
-    to the next intact record of this `spool` (any spool, if empty).
+    to the next intact record of this `spool` (if empty: of the one that the first commit names).
     """
     found = Scan()
     view = memoryview(data)
@@ -165,7 +165,8 @@ def scan(data: bytes, spool: str = "") -> Scan:
         at = record.end
         if record.commit is not None:
             found.end = at
-    _leave_out_tail(found, lost, data)
+            spool = spool or _spool_of(record)
+    _leave_out(found, lost, data, spool)
     return found
 
 
@@ -188,8 +189,9 @@ def _next_magic(data: bytes, at: int) -> int:
     return min(places, default=len(data))
 
 
-def _leave_out_tail(found: Scan, lost: list[tuple[int, int]], data: bytes) -> None:
-    found.records = [record for record in found.records if record.end <= found.end]
+def _leave_out(found: Scan, lost: list[tuple[int, int]], data: bytes, spool: str) -> None:
+    """Leave out the tail, and what was read before it was known which spool this is."""
+    found.records = [r for r in found.records if r.end <= found.end and _spool_of(r) == spool]
     found.damage = [piece for piece in lost if piece[0] < found.end]
     headers = [_header_at(data, at) for at, _ in found.damage]
     found.lost = [header for header in headers if header is not None]
