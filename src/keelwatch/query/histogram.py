@@ -74,6 +74,33 @@ def histogram_query(wanted: Filter, now: int, steps: Axis) -> Query:
     )
 
 
+def alerts_query(wanted: Filter, now: int, steps: Axis) -> Query:
+    """Alerts by step and priority; what is absent is none."""
+    shape = SHAPES["alerts"]
+    found = conditions(wanted, now, shape.searched, shape.has_file)
+    begin, step = found.bind(steps.begin, "Int64"), found.bind(steps.step, "Int64")
+    return Query(
+        f"SELECT intDiv(toUnixTimestamp64Nano(time) - {begin}, {step}) AS bucket, "
+        f"lower(priority) AS priority_, count() AS alerts FROM alerts WHERE {found.sql} "
+        f"GROUP BY bucket, priority_ HAVING bucket >= 0 AND bucket < {steps.buckets}",
+        found.parameters,
+    )
+
+
+def alerts_histogram(steps: Axis, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts by priority, one list for each that occurs."""
+    counts: dict[str, list[int]] = {}
+    for row in rows:
+        series = counts.setdefault(str(row["priority_"]), [0] * steps.buckets)
+        series[int(row["bucket"])] = int(row["alerts"])
+    return {
+        "from": rfc3339(steps.begin),
+        "to": rfc3339(steps.end),
+        "step": steps.step // NS,
+        "counts": counts,
+    }
+
+
 def histogram(steps: Axis, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The API's answer."""
     counts, stderr = [0] * steps.buckets, [0] * steps.buckets

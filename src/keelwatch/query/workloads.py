@@ -13,6 +13,7 @@ from keelwatch.store.escape import Value
 _SOURCES = ("lifecycle", "logs", "events", "alerts")
 _OWNER = ("cluster", "namespace", "workload_kind", "workload")
 _NAMED = (*_OWNER, "team", "pod", "container", "image", "node")
+_STARTED = "container_started"
 _ENDED = "container_ended"
 
 
@@ -29,19 +30,25 @@ def workloads_query(wanted: Filter, now: int) -> Query:
 
 
 def _part(table: str, where: str) -> str:
-    state = "argMax(kind, time)" if table == "lifecycle" else "''"
-    named = ", ".join(f"any({name}) AS {name}_" for name in _NAMED)
+    is_lifecycle = table == "lifecycle"
+    # An identity becomes better known with time, so the lifecycle's last word counts.
+    named = ", ".join(f"{_last(name) if is_lifecycle else f'any({name})'} AS {name}_" for name in _NAMED)
+    state = f"argMaxIf(kind, time, kind IN ('{_STARTED}', '{_ENDED}'))" if is_lifecycle else "''"
     return (
-        f"SELECT '{table}' AS source, container_id, {named}, toString(min(time)) AS first_seen, toString(max(time)) AS last_seen, "
-        f"count() AS records, {state} AS state "
+        f"SELECT '{table}' AS source, container_id, {named}, toString(min(time)) AS first_seen, "
+        f"toString(max(time)) AS last_seen, count() AS records, {state} AS state "
         f"FROM {table} WHERE container_id != '' AND {where} GROUP BY container_id"
     )
+
+
+def _last(column: str) -> str:
+    return f"argMax({column}, time)"
 
 
 def workloads(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Group containers by their workload, the latest seen first."""
     instances: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: _SOURCES.index(row["source"])):
         _add(instances.setdefault(row["container_id"], _new_instance(row)), row)
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for instance in instances.values():

@@ -1,0 +1,127 @@
+"""Shapes of the API's answers, for OpenAPI. Names of records' fields: docs/reference/records.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs (`code`) and people."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer that is not the one asked for."""
+
+    error: Problem
+
+
+class Instance(BaseModel):
+    """One container of one pod of a workload."""
+
+    pod: str
+    container: str
+    container_id: str
+    image: str
+    node: str
+    first_seen: str
+    last_seen: str
+    state: str = Field(description="running, ended, or unknown where no lifecycle record is there")
+    logs: int
+    events: int
+    alerts: int
+
+
+class Workload(BaseModel):
+    """The top owner of pods, and what was recorded about it."""
+
+    cluster: str
+    namespace: str
+    workload_kind: str
+    workload: str
+    team: str
+    instances: list[Instance]
+    logs: int
+    events: int
+    alerts: int
+    last_seen: str
+
+
+class WorkloadsAnswer(BaseModel):
+    """Workloads, the latest seen first."""
+
+    workloads: list[Workload]
+
+
+class HistogramAnswer(BaseModel):
+    """Lines by step of time."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    begin: str = Field(alias="from")
+    to: str
+    step: int = Field(description="seconds")
+    counts: list[int]
+    stderr: list[int]
+
+
+class AlertRecord(BaseModel):
+    """An alert; further fields as in docs/reference/records.md."""
+
+    model_config = ConfigDict(extra="allow")
+
+    time: str
+    id: str
+    rule: str
+    priority: str
+    tags: list[str]
+    output: str
+    count: int
+    process: dict[str, Any]
+    ancestors: list[dict[str, Any]]
+    story: dict[str, Any] | None
+
+
+class Store(BaseModel):
+    """Size of the store."""
+
+    bytes: int
+    rows: dict[str, int]
+    parts: int
+
+
+class AgentState(BaseModel):
+    """One agent's spool, as the hub has heard of it since its start."""
+
+    node: str
+    spool: str
+    address: str
+    last_seen: str | None
+    batches: int
+    rows: int
+    stored: dict[str, int]
+
+
+class GapSum(BaseModel):
+    """Gaps of the last day with one cause."""
+
+    cause: str
+    what: str
+    unit: str
+    amount: int
+    gaps: int
+
+
+class StatusAnswer(BaseModel):
+    """The hub about itself."""
+
+    version: str
+    uptime: int = Field(description="seconds")
+    store: Store
+    agents: list[AgentState]
+    gaps: list[GapSum]

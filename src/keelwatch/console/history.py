@@ -1,0 +1,176 @@
+"""What was recorded, as the API and the pages ask for it: questions in, records out.
+
+The only place between the query layer (pure) and the store. All methods block; call them in a
+thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from keelwatch import __version__
+from keelwatch.ingest.intake import Agent, Intake
+from keelwatch.query import follow, histogram, records, status, timeline, workloads
+from keelwatch.query.filter import Filter
+from keelwatch.query.records import JSON_COLUMNS, Query
+from keelwatch.query.times import rfc3339
+from keelwatch.store.database import Database
+
+Record = dict[str, Any]
+Cursor = dict[str, dict[str, int]]
+"""For each table the highest batch seen, by spool."""
+
+_DEFAULT_WORKLOADS_SINCE = "24h"
+
+
+class History:
+    """Reads the store. `now` is nanoseconds since the epoch."""
+
+    def __init__(self, database: Database, intake: Intake, clock: Callable[[], int] = time.time_ns) -> None:
+        self._database = database
+        self._intake = intake
+        self._clock = clock
+        self._started = time.monotonic()
+
+    def lines(self, table: str, wanted: Filter, tail: int) -> Iterator[bytes]:
+        """Blocks of NDJSON: the last `tail` records, oldest first."""
+        found = records.select(table, wanted, self._clock(), tail)
+        return self._lines(table, found)
+
+    def rows(self, table: str, wanted: Filter, tail: int) -> list[Record]:
+        """The last `tail` records, oldest first."""
+        found = records.select(table, wanted, self._clock(), tail)
+        return self._rows(found)
+
+    def timeline(self, wanted: Filter, tail: int) -> list[Record]:
+        """The last `tail` records of all tables, oldest first; `record` says what each one is."""
+        tail = min(tail, timeline.MAX_TAIL)
+        parts = {table: self.rows(table, wanted, tail) for table in timeline.tables_for(wanted)}
+        return timeline.merged(parts, tail)
+
+    def cursor(self, tables: tuple[str, ...]) -> Cursor:
+        """Where a follower begins: everything that is stored now has been seen."""
+        return {table: self._intake.highest(table) for table in tables}
+
+    def has_news(self, cursor: Cursor) -> bool:
+        """Whether anything arrived; cheap, it does not ask the store."""
+        return any(self._intake.highest(table) != seen for table, seen in cursor.items())
+
+    def news(self, wanted: Filter, cursor: Cursor) -> tuple[list[Record], Cursor]:
+        """Records that arrived since the cursor, and the next one."""
+        parts: dict[str, list[Record]] = {}
+        moved: Cursor = {}
+        for table, seen in cursor.items():
+            spans = follow.news(seen, self._intake.highest(table))
+            moved[table] = follow.advance(seen, spans)
+            if spans:
+                parts[table] = self._rows(records.select_new(table, wanted, self._clock(), spans))
+        if len(cursor) == 1:
+            return next(iter(parts.values()), []), moved
+        return timeline.merged(parts, records.MAX_TAIL), moved
+
+    def alert(self, identifier: str) -> Record | None:
+        """One alert, or None."""
+        return next(iter(self._rows(records.alert_by_id(identifier))), None)
+
+    def workloads(self, wanted: Filter) -> list[Record]:
+        """Workloads with their instances; counts are of the asked time, else of the last day."""
+        if not wanted.since:
+            wanted = replace(wanted, since=_DEFAULT_WORKLOADS_SINCE)
+        return workloads.workloads(self._rows(workloads.workloads_query(wanted, self._clock())))
+
+    def histogram(self, wanted: Filter, buckets: int) -> Record:
+        """Log lines over time."""
+        now = self._clock()
+        extent = None if wanted.since else self._extent(wanted, now)
+        steps = histogram.axis(wanted, now, buckets, extent)
+        return histogram.histogram(steps, self._rows(histogram.histogram_query(wanted, now, steps)))
+
+    def alert_counts(self, wanted: Filter, buckets: int) -> Record:
+        """Alerts over time, by priority."""
+        now = self._clock()
+        wanted = wanted if wanted.since else replace(wanted, since=_DEFAULT_WORKLOADS_SINCE)
+        steps = histogram.axis(wanted, now, buckets, None)
+        return histogram.alerts_histogram(steps, self._rows(histogram.alerts_query(wanted, now, steps)))
+
+    def agents(self) -> list[Record]:
+        """The agents that are known, with when they were last heard of."""
+        return [_agent(agent, self._intake) for agent in self._intake.agents()]
+
+    def seen(self) -> list[Agent]:
+        """The agents that were heard of since the start."""
+        return [agent for agent in self._intake.agents() if agent.last_seen]
+
+    def status(self) -> Record:
+        """The hub's version, store, agents and the gaps of the last day."""
+        sizes = self._rows(status.SIZES)
+        tables = {str(row["table"]): int(row["rows"]) for row in sizes}
+        tables.pop("schema_migrations", None)
+        return {
+            "version": __version__,
+            "uptime": int(time.monotonic() - self._started),
+            "store": {
+                "bytes": sum(int(row["bytes"]) for row in sizes),
+                "rows": tables,
+                "parts": sum(int(row["parts"]) for row in sizes),
+            },
+            "agents": self.agents(),
+            "gaps": self._rows(status.RECENT_GAPS),
+        }
+
+    def _extent(self, wanted: Filter, now: int) -> tuple[int, int] | None:
+        row = self._rows(histogram.extent_query(wanted, now))[0]
+        return (int(row["first"]), int(row["last"])) if int(row["lines"]) else None
+
+    def _rows(self, found: Query) -> list[Record]:
+        return [_with_objects(row) for row in self._database.query(found.sql, found.parameters)]
+
+    def _lines(self, table: str, found: Query) -> Iterator[bytes]:
+        blocks = self._database.lines(found.sql, found.parameters)
+        if table == "logs":
+            return blocks  # the engine's bytes are the answer
+        return _objects(blocks)
+
+
+def _objects(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        yield b"".join(
+            orjson.dumps(_with_objects(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
+            for line in block.splitlines()
+        )
+
+
+def _with_objects(row: Mapping[str, Any]) -> Record:
+    """Turn JSON text into what it says; text that is not JSON stays text."""
+    found = dict(row)
+    for name in JSON_COLUMNS & found.keys():
+        text = found[name]
+        if text == "":
+            found[name] = [] if name == "ancestors" else {} if name == "process" else None
+        elif isinstance(text, str) and text[:1] in "{[n":
+            found[name] = _parsed(text)
+    return found
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _agent(agent: Agent, intake: Intake) -> Record:
+    return {
+        "node": agent.node,
+        "spool": agent.spool,
+        "address": agent.address,
+        "last_seen": rfc3339(int(agent.last_seen * 1e9)) if agent.last_seen else None,
+        "batches": agent.batches,
+        "rows": agent.rows,
+        "stored": intake.stored(agent.spool),
+    }

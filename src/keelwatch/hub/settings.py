@@ -1,0 +1,77 @@
+"""Everything an operator can set on the hub. The command line in cli/hub.py fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+DEFAULT_DATA = Path("/var/lib/keelwatch/hub")
+DEFAULT_LISTEN = "127.0.0.1:8470"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """Sizes are bytes, times seconds.
+
+    A token file that is missing is made (0600) with a new token. Without `admin_token_file` an
+    admin token is made at the first start and printed once.
+    """
+
+    data: Path = DEFAULT_DATA
+    listen: str = DEFAULT_LISTEN
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    agent_token_file: Path | None = None  # default: DATA/agent.token
+    admin_token_file: Path | None = None
+    viewer_token_file: Path | None = None
+    user: str = ""  # whom to become when started as root
+    memory: int = 1_500_000_000  # of the embedded store
+    disk_reserve: int = 256 << 20  # free bytes below which nothing is accepted
+    clickhouse: str = ""  # URL of a ClickHouse server instead of the embedded store
+    clickhouse_cluster: str = ""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, colon, port = self.listen.rpartition(":")
+        if not colon or not port.isdecimal() or int(port) > 65535:
+            raise SettingsError(f"--listen {self.listen!r}: write HOST:PORT, for example {DEFAULT_LISTEN}")
+        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # an empty host means all, as in Go
+
+    @property
+    def agent_token(self) -> Path:
+        """Where the agents' token is."""
+        return self.agent_token_file or self.data / "agent.token"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the hub speaks TLS."""
+        return self.tls_cert is not None
+
+    def check(self) -> None:
+        """Raise SettingsError for what cannot work or must not be."""
+        host, _ = self.address
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key belong together")
+        for path in (self.tls_cert, self.tls_key):
+            if path is not None and not path.is_file():
+                raise SettingsError(f"{path} is not a file")
+        if not self.tls and not _is_loopback(host):
+            raise SettingsError(
+                f"--listen {self.listen}: off the loopback address logs and tokens would cross the network "
+                "unencrypted; give --tls-cert and --tls-key, or listen on 127.0.0.1"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,111 @@
+"""A ClickHouse server or cluster as the store, over clickhouse-connect (an optional dependency).
+
+Each batch is one insertion here: its bytes are streamed to the server, which reads them with
+`input()`. The SQL is the embedded store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from keelwatch.store.database import Insertion, Source, StoreError
+from keelwatch.store.escape import Parameters, literal
+from keelwatch.store.insert import Columns, insert_sql, select_sql, source_structure
+
+_SETTINGS = {
+    "date_time_output_format": "iso",
+    "output_format_json_validate_utf8": 1,
+    "output_format_json_quote_64bit_integers": 0,
+    "max_execution_time": 60,
+}
+
+
+class ServerDatabase:
+    """`Database` over HTTP. `url` is `http(s)://user:password@host:port/database`."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            import clickhouse_connect  # optional: only this store needs it
+        except ImportError as error:
+            raise StoreError("a ClickHouse server needs `pip install clickhouse-connect`") from error
+        self._client: Any = clickhouse_connect.get_client(dsn=url, autogenerate_session_id=False)
+        self._columns: dict[str, Columns] = {}
+
+    def execute(self, sql: str) -> None:
+        """See Database."""
+        self._call(self._client.command, sql)
+
+    def query(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """See Database."""
+        return [
+            orjson.loads(line) for block in self.lines(sql, parameters) for line in block.splitlines() if line
+        ]
+
+    def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
+        """See Database."""
+        stream = self._call(
+            self._client.raw_stream,
+            sql,
+            parameters=dict(parameters or {}),
+            fmt="JSONEachRow",
+            settings=_SETTINGS,
+        )
+        rest = b""
+        with stream:
+            for block in stream:
+                head, newline, tail = (rest + block).rpartition(b"\n")
+                rest = tail
+                if newline:
+                    yield head + newline
+
+    def insert(self, insertion: Insertion) -> None:
+        """See Database. Batches go in order; an error leaves the ones before it stored."""
+        columns = self._columns_of(insertion.table)
+        for source in insertion.sources:
+            sql = batch_sql(insertion, columns, source, insert_sql)
+            self._send(sql, source)
+
+    def readable(self, insertion: Insertion) -> None:
+        """See Database."""
+        columns = self._columns_of(insertion.table)
+        for source in insertion.sources:
+            sql = batch_sql(insertion, columns, source, select_sql)
+            self._send(f"INSERT INTO FUNCTION null('_ UInt8') SELECT 1 FROM ({sql})", source)
+
+    def close(self) -> None:
+        """See Database."""
+        self._client.close()
+
+    def _send(self, sql: str, source: Source) -> None:
+        encoding = {"Content-Encoding": "zstd"}
+        self._call(self._client.command, sql, data=source.path.read_bytes(), transport_settings=encoding)
+
+    def _columns_of(self, table: str) -> Columns:
+        if table not in self._columns:
+            rows = self.query(
+                "SELECT name, type FROM system.columns WHERE database = currentDatabase() "
+                "AND table = {table:String} ORDER BY position",
+                {"table": table},
+            )
+            self._columns[table] = {row["name"]: row["type"] for row in rows}
+        return self._columns[table]
+
+    def _call(self, method: Any, *arguments: Any, **named: Any) -> Any:
+        try:
+            return method(*arguments, **named)
+        except Exception as error:
+            raise StoreError(str(error)) from error
+
+
+def batch_sql(insertion: Insertion, columns: Columns, source: Source, make: Any) -> str:
+    """The statement for one batch whose bytes are sent behind it."""
+    structure = source_structure(insertion, columns)
+    kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
+    row = "toUInt32(rowNumberInAllBlocks())"
+    sql = make(
+        insertion, columns, f"input({literal(structure)})", literal(source.spool), str(source.seq), row
+    )
+    return f"{sql} FORMAT {kind}"
