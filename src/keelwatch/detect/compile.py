@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from keelwatch.detect import ast
-from keelwatch.detect.generate import Expressions, cheapest_first, cost
+from keelwatch.detect.generate import WORTH_KEEPING, Expressions, cheapest_first, cost
 from keelwatch.detect.specialize import specialize
 from keelwatch.model.event import Event
 
@@ -48,10 +48,11 @@ def generate(conditions: Sequence[ast.Node], kind: str) -> tuple[str, dict[str, 
         left = specialize(condition, kind)
         if left != ast.NEVER:
             branches.append(Branch(number, left.items if isinstance(left, ast.And) else (left,)))
+    expressions.share(ask for branch in branches for ask in branch.asks)
     body = _block(branches, expressions, 1)
     head = ["def match(e):", "    p = e.process", "    i = e.identity", "    hits = []"]
-    if expressions.locals:
-        head.append("    " + " = ".join(expressions.locals.values()) + " = U")
+    if kept := [*expressions.locals.values(), *expressions.outcomes.values()]:
+        head.append("    " + " = ".join(kept) + " = U")
     return "\n".join([*head, *body, "    return hits", ""]), expressions.names
 
 
@@ -72,8 +73,11 @@ def _block(branches: list[Branch], expressions: Expressions, indent: int) -> lis
 
 
 def _most_shared(branches: list[Branch]) -> ast.Node | None:
-    """The question that most rules ask, the cheapest of those; None when no two share one."""
-    asked = Counter(ask for branch in branches for ask in branch.asks)
+    """The cheap question that most rules ask; None when no two share one.
+
+    Expensive ones come last in each rule; their outcome is kept, so they are asked once at most.
+    """
+    asked = Counter(ask for branch in branches for ask in branch.asks if cost(ask) < WORTH_KEEPING)
     best = max(asked, key=lambda ask: (asked[ask], -cost(ask)), default=None)
     return best if best is not None and asked[best] > 1 else None
 

@@ -6,15 +6,19 @@ expression first needs it, and kept in a local variable.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from keelwatch.detect import ast
 from keelwatch.detect.fields import Constant, Field, Type
-from keelwatch.detect.operators import BYTES, glob_pattern, passes, roots_of, under
+from keelwatch.detect.operators import BYTES, glob_pattern, passes, roots_of
 
 UNREAD: Any = object()
 """What a local variable holds until its field has been read."""
 SHORTCUTS = {"process.": "p.", "identity.": "i."}
+WORTH_KEEPING = 15
+"""Cost from which the outcome of a part that stands in several places is kept."""
 PLAIN = ("=", "!=", "<", "<=", ">", ">=")
 
 
@@ -22,12 +26,25 @@ class Expressions:
     """Makes the expressions of one function; `names` are the objects that they refer to."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {"U": UNREAD, "passes": passes, "under": under}
+        self.names: dict[str, Any] = {"U": UNREAD, "passes": passes}
         self.locals: dict[tuple[str, ast.Argument], str] = {}
+        self.outcomes: dict[ast.Node, str] = {}
+        self._shared: set[ast.Node] = set()
         self._known: dict[tuple[str, Any], str] = {}
+
+    def share(self, conditions: Iterable[ast.Node]) -> None:
+        """Note which parts stand in several places and are worth keeping the outcome of."""
+        seen = Counter(part for condition in conditions for part in ast.walk(condition))
+        self._shared = {part for part, times in seen.items() if times > 1 and cost(part) >= WORTH_KEEPING}
 
     def of(self, node: ast.Node) -> str:
         """The expression of a condition; true or false in Python's sense."""
+        if node not in self._shared:
+            return self._plain(node)
+        name = self.outcomes.setdefault(node, f"b{len(self.outcomes)}")
+        return f"{name} if {name} is not U else ({name} := {self._plain(node)})"
+
+    def _plain(self, node: ast.Node) -> str:
         match node:
             case ast.Truth(value):
                 return repr(value)
@@ -66,7 +83,7 @@ class Expressions:
         if test.operator in ("in", "intersects"):
             some = tuple(constant for constant in test.constants if constant != "")
             return f"{place} in {members(some)}" if some else "False"
-        if test.operator in ("=", "startswith", "endswith", "contains") and test.constants[0] != "":
+        if test.operator in ("=", "startswith", "endswith", "contains") and "" not in test.constants:
             return self._compare(test, place)
         return f"{place} != '' and {self._compare(test, place)}"
 
@@ -80,7 +97,7 @@ class Expressions:
 
     def _textual(self, operator: str, constants: tuple[Constant, ...], value: str) -> str:
         if operator in ("startswith", "endswith"):
-            return f"{value}.{operator}({literal(constants[0])})"
+            return f"{value}.{operator}({literals(constants)})"
         if operator == "contains":
             return f"{literal(constants[0])} in {value}"
         if operator == "icontains":
@@ -89,7 +106,7 @@ class Expressions:
             matcher = self._named("g", glob_pattern(str(constants[0]), operator == "iglob").match)
             return f"{matcher}({value}) is not None"
         if operator == "pmatch":
-            return f"under({value}, {self._named('s', roots_of(constants))})"
+            return f"({value} + '/').startswith({literals(roots_of(constants))})"
         if operator in BYTES:
             return f"passes({operator!r}, {value}, {literals(constants)})"
         raise ValueError(f"no code for operator {operator!r}")
@@ -97,7 +114,7 @@ class Expressions:
     def _strings(self, test: ast.Test) -> str:
         first, _ = self._variable(test.field, test.argument)
         if test.operator == "exists":
-            return f"{first} is not None"
+            return f"not not {first}"
         if test.argument is None and test.operator in ("=", "in", "intersects"):
             wanted = self._named("s", frozenset(test.constants))
             return f"not {wanted}.isdisjoint({first} or ())"
@@ -109,7 +126,7 @@ class Expressions:
         if key not in self.locals:
             self.locals[key] = f"v{len(self.locals)}"
         name = self.locals[key]
-        reader = self._named("r", field.value)
+        reader = self._named("r", field.read)
         return f"({name} if {name} is not U else ({name} := {reader}(e, {argument!a})))", name
 
     def _named(self, prefix: str, thing: Any) -> str:
@@ -163,4 +180,6 @@ def _read_cost(field: Field) -> int:
 
 
 def _operator_cost(test: ast.Test) -> int:
-    return {"glob": 20, "iglob": 20, "pmatch": 20, "icontains": 10}.get(test.operator, 2)
+    return {"glob": 20, "iglob": 20, "pmatch": 10 + len(test.constants), "icontains": 10}.get(
+        test.operator, 2
+    )

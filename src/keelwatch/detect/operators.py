@@ -52,19 +52,9 @@ def glob_pattern(pattern: str, fold_case: bool = False) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(pattern), re.IGNORECASE if fold_case else 0)
 
 
-def under(path: str, roots: frozenset[str]) -> bool:
-    """Whether `path` is one of `roots` or lies below one, compared by whole components."""
-    at = path.rstrip("/") or "/"
-    while at not in roots:
-        if at in ("", "/"):
-            return "/" in roots and path.startswith("/")
-        at = at.rpartition("/")[0]
-    return True
-
-
-def roots_of(constants: Sequence[Constant]) -> frozenset[str]:
-    """The directories of a `pmatch`, without slashes at their ends."""
-    return frozenset(str(constant).rstrip("/") or "/" for constant in constants)
+def roots_of(constants: Sequence[Constant]) -> tuple[str, ...]:
+    """The directories of a `pmatch`, each with one slash at its end."""
+    return tuple(sorted({str(constant).rstrip("/") + "/" for constant in constants}))
 
 
 def _raw(constant: Constant) -> str:
@@ -82,11 +72,11 @@ SINGLE: dict[str, Callable[[object, Sequence[Constant]], bool]] = {
     "intersects": lambda value, constants: value in constants,
     "contains": lambda value, constants: str(constants[0]) in str(value),
     "icontains": lambda value, constants: str(constants[0]).lower() in str(value).lower(),
-    "startswith": lambda value, constants: str(value).startswith(str(constants[0])),
-    "endswith": lambda value, constants: str(value).endswith(str(constants[0])),
+    "startswith": lambda value, constants: any(str(value).startswith(str(one)) for one in constants),
+    "endswith": lambda value, constants: any(str(value).endswith(str(one)) for one in constants),
     "glob": lambda value, constants: glob_pattern(str(constants[0])).match(str(value)) is not None,
     "iglob": lambda value, constants: glob_pattern(str(constants[0]), True).match(str(value)) is not None,
-    "pmatch": lambda value, constants: under(str(value), roots_of(constants)),
+    "pmatch": lambda value, constants: f"{value}/".startswith(roots_of(constants)),
     "exists": lambda _value, _constants: True,
     "bcontains": lambda value, constants: _raw(constants[0]) in str(value),
     "bstartswith": lambda value, constants: str(value).startswith(_raw(constants[0])),

@@ -7,11 +7,17 @@ condition folds to NEVER for a kind costs that kind nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from keelwatch.detect import ast
 from keelwatch.detect.ast import ALWAYS, NEVER
-from keelwatch.detect.fields import TYPES, FieldValue
-from keelwatch.detect.operators import passes
+from keelwatch.detect.fields import FIELDS, TYPES, FieldValue
+from keelwatch.detect.fields.base import variant
+from keelwatch.detect.operators import LISTS, passes
+
+MERGED = {"=": "in", "in": "in", "startswith": "startswith", "endswith": "endswith", "pmatch": "pmatch"}
+"""Operators of which several tests can be one, and the operator of that one."""
+FULL_ID = FIELDS["container.full_id"]
 
 
 def specialize(node: ast.Node, kind: str) -> ast.Node:
@@ -38,20 +44,46 @@ def _fold(items: Iterable[ast.Node], decides: ast.Truth, neutral: ast.Truth) -> 
             left[item] = None
     if not left:
         return neutral
-    return ast.both(list(left)) if decides is NEVER else ast.either(list(left))
+    return ast.both(list(left)) if decides is NEVER else _merged(list(left))
+
+
+def _merged(items: list[ast.Node]) -> ast.Node:
+    """A disjunction in which tests of one field by one operator are one test with more values."""
+    groups: dict[object, list[ast.Test]] = {}
+    others: list[ast.Node] = []
+    flat = ast.either(items)
+    for item in flat.items if isinstance(flat, ast.Or) else (flat,):
+        if isinstance(item, ast.Test) and item.operator in MERGED:
+            groups.setdefault((item.field, item.argument, MERGED[item.operator]), []).append(item)
+        else:
+            others.append(item)
+    tests = [_union(group) for group in groups.values()]
+    return ast.either([*tests, *others])
+
+
+def _union(tests: list[ast.Test]) -> ast.Node:
+    if len(tests) == 1:
+        return tests[0]
+    constants = tuple(dict.fromkeys(constant for test in tests for constant in test.constants))
+    return replace(tests[0], operator=MERGED[tests[0].operator], constants=constants)
 
 
 def _test(test: ast.Test, kind: str) -> ast.Node:
     field = test.field
     if not field.supplied or (field.kinds is not None and kind not in field.kinds):
         return NEVER
-    if test.operator in ("in", "intersects", "pmatch") and not test.constants:
+    if test.operator in LISTS and not test.constants:
         return NEVER
+    if field.name == "evt.num" and all(int(constant) <= 0 for constant in test.constants):
+        return ast.Truth(passes(test.operator, 1, test.constants))  # numbers of events are above 0
+    if field.name == "container.id" and test.constants == ("host",) and test.operator in ("=", "!="):
+        inside = ast.Test(FULL_ID, None, "exists")
+        return inside if test.operator == "!=" else ast.Not(inside)
     if field.name == "kw.kind":
         return _known((kind,), test)
-    if field.name == "evt.type":
-        return _known(TYPES[kind], test)
-    return test
+    if field.name == "evt.type" and (folded := _known(TYPES[kind], test)) != test:
+        return folded
+    return replace(test, field=variant(field, kind))
 
 
 def _known(possible: Iterable[FieldValue], test: ast.Test) -> ast.Node:

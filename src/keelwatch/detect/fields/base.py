@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -51,6 +52,7 @@ class Field:
     column: str | None = None
     kernel: bool = False
     kinds: frozenset[str] | None = None
+    special: frozenset[str] = frozenset()
     takes: Takes = Takes.NOTHING
     optional: bool = False  # the argument may be left out
     missing: str = ""
@@ -65,13 +67,21 @@ class Field:
         """Read the field from an event."""
         if self.kinds is not None and event.kind not in self.kinds:
             return None
-        if self.read is not None:
+        if self.read is not None and (not self.attribute or event.kind in self.special):
             found = self.read(event, argument)
             return None if found == () else found
         if not self.attribute:
             return None
         plain: FieldValue = attrgetter(self.attribute)(event)
         return None if plain == "" else plain
+
+
+@cache
+def variant(field: Field, kind: str) -> Field:
+    """The same field with only the way of reading that serves this kind of event."""
+    if not field.attribute or field.read is None:
+        return field
+    return replace(field, attribute="") if kind in field.special else replace(field, read=None)
 
 
 def kinds(*names: str) -> frozenset[str]:

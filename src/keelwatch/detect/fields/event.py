@@ -34,9 +34,8 @@ OPENED = kinds("open", "inherit")
 
 
 def event_type(event: Event, _argument: object = None) -> str:
-    """The type as rules know it: `inherit` is not a system call."""
-    known = TYPES.get(event.kind, ())
-    return known[0] if len(known) == 1 else event.type or (known[0] if known else "")
+    """The type that stands for the kind: `inherit` is not a system call."""
+    return TYPES[event.kind][0]
 
 
 def result_name(event: Event, _argument: object = None) -> str:
@@ -185,7 +184,10 @@ FIELDS: tuple[Field, ...] = (
         "evt.type",
         Type.STRING,
         "The system call's name, or `inherit`.",
+        "type",
         read=event_type,
+        special=frozenset(kind for kind, types in TYPES.items() if len(types) == 1),
+        column="type",
         kernel=True,
     ),
     Field(

@@ -48,7 +48,7 @@ def _writer(key: str) -> Callable[[Event, object], FieldValue]:
 
 
 def _subject(event: Event, _argument: object) -> str | None:
-    return (event.process.script if event.kind == "exec" else "") or event.path or None
+    return event.process.script or event.path or None
 
 
 FIELDS: tuple[Field, ...] = (
@@ -72,7 +72,9 @@ FIELDS: tuple[Field, ...] = (
         "kw.path",
         Type.STRING,
         "The file of any event: opened, run (the script, where there is one), removed; the new name.",
+        "path",
         read=_subject,
+        special=EXEC,
     ),
     Field(
         "kw.path.source",
