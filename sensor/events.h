@@ -60,7 +60,7 @@ enum kw_call {
 #define X(name, ...) KW_CALL_##name,
 	KW_CALLS(X)
 #undef X
-	KW_CALL_clone,
+		KW_CALL_clone,
 	KW_CALL_clone3,
 	KW_CALL_fork,
 	KW_CALL_vfork,
@@ -186,9 +186,9 @@ struct kw_env_name {
 
 // What the loader decides before the verifier sees the programs.
 struct kw_knobs {
-	u32 host;       // not 0: host processes are reported like container processes
+	u32 host;	// not 0: host processes are reported like container processes
 	u32 wake_bytes; // a ring this full wakes the reader
-	u32 inherit;    // not 0: inherited descriptors are reported at exec
+	u32 inherit;	// not 0: inherited descriptors are reported at exec
 	u32 env_names;
 
 	struct kw_env_name env[KW_ENV_NAMES];

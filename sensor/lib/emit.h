@@ -280,8 +280,8 @@ static __always_inline void kw_fill_credentials(struct kw_head *head, struct tas
 		head->loginuid = BPF_CORE_READ(task, loginuid.val);
 }
 
-static __always_inline void
-kw_fill_head(struct kw_head *head, u32 kind, u32 call, s64 result, struct kw_process *actor)
+static __always_inline void kw_fill_head(struct kw_head *head, u32 kind, u32 call, s64 result,
+					 struct kw_process *actor)
 {
 	struct task_struct *task = kw_task();
 	u64 id = bpf_get_current_pid_tgid();
@@ -305,8 +305,8 @@ kw_fill_head(struct kw_head *head, u32 kind, u32 call, s64 result, struct kw_pro
 }
 
 // Begins a record of `size` fixed bytes (a constant) in a slot that is claimed already.
-static __always_inline void *
-kw_start(u32 slot, u32 size, u32 kind, u32 call, s64 result, struct kw_process *actor)
+static __always_inline void *kw_start(u32 slot, u32 size, u32 kind, u32 call, s64 result,
+				      struct kw_process *actor)
 {
 	struct kw_draft *draft = kw_draft(slot);
 

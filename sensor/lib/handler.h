@@ -7,18 +7,17 @@
 // One handler, for the 64-bit and the 32-bit gate. Both ways to attach hand over the same two
 // things, (registers, return value): `tp_btf/sys_exit` by a tail call from the dispatcher, and
 // `fexit/__x64_sys_NAME`, which the loader makes of the same program before load.
-#define KW_HANDLER(name)                                                                           \
-	static __always_inline int kw_on_##name(struct pt_regs *, int, const int);                 \
-	SEC("tp_btf/sys_exit") int kw_##name(u64 *ctx)                                             \
-	{                                                                                          \
-		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 0);                          \
-	}                                                                                          \
-	SEC("tp_btf/sys_exit") int kw_##name##_32(u64 *ctx)                                        \
-	{                                                                                          \
-		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 1);                          \
-	}                                                                                          \
-	static __always_inline int kw_on_##name(struct pt_regs *regs __attribute__((unused)),      \
-						int ret,                                           \
+#define KW_HANDLER(name)                                                                               \
+	static __always_inline int kw_on_##name(struct pt_regs *, int, const int);                     \
+	SEC("tp_btf/sys_exit") int kw_##name(u64 *ctx)                                                 \
+	{                                                                                              \
+		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 0);                              \
+	}                                                                                              \
+	SEC("tp_btf/sys_exit") int kw_##name##_32(u64 *ctx)                                            \
+	{                                                                                              \
+		return kw_on_##name((struct pt_regs *)ctx[0], ctx[1], 1);                              \
+	}                                                                                              \
+	static __always_inline int kw_on_##name(struct pt_regs *regs __attribute__((unused)), int ret, \
 						const int compat __attribute__((unused)))
 
 #define ARG(n) kw_arg(regs, n, compat)
@@ -29,39 +28,38 @@ static __always_inline int kw_is_reported(struct kw_process *actor)
 	return actor || kw_knobs.host;
 }
 
-static __always_inline struct super_block *kw_path_super(struct path *at)
+static __always_inline struct super_block *kw_container_super(struct super_block *sb)
 {
-	return BPF_CORE_READ(at->dentry, d_sb);
+	return kw_is_container_overlay(sb) ? sb : 0;
 }
 
-// A host process that works in a container's file system: it stands in it, has it as its root,
-// or names a file by a descriptor in it. A call by absolute path from outside leaves no object to
+// The container's file system that a host process works in: it names a file by a descriptor in it,
+// stands in it, or has it as its root. A call by absolute path from outside leaves no object to
 // look at, and the user's string decides nothing.
-static __always_inline int kw_host_is_inside(int dirfd)
+static __always_inline struct super_block *kw_visited_super(int dirfd)
 {
 	struct task_struct *task = kw_task();
-	struct path at = BPF_CORE_READ(task, fs, pwd);
-	struct file *file;
+	struct file *file = dirfd == AT_FDCWD ? 0 : kw_fd_file(task, dirfd);
+	struct super_block *sb = 0;
 
-	if (kw_is_container_overlay(kw_path_super(&at)))
-		return 1;
-	at = BPF_CORE_READ(task, fs, root);
-	if (kw_is_container_overlay(kw_path_super(&at)))
-		return 1;
-	if (dirfd == AT_FDCWD)
-		return 0;
-	file = kw_fd_file(task, dirfd);
-	return file && kw_is_container_overlay(BPF_CORE_READ(file, f_inode, i_sb));
+	if (file)
+		sb = kw_container_super(BPF_CORE_READ(file, f_inode, i_sb));
+	if (!sb)
+		sb = kw_container_super(BPF_CORE_READ(task, fs, pwd.dentry, d_sb));
+	if (!sb)
+		sb = kw_container_super(BPF_CORE_READ(task, fs, root.dentry, d_sb));
+	return sb;
 }
 
 // Calls by path (rename, link, chmod, unlink). Their draft is begun, their texts follow.
-static __always_inline struct kw_file_event *
-kw_start_by_path(int *slot, u32 kind, u32 call, int ret, int dirfd)
+static __always_inline struct kw_file_event *kw_start_by_path(int *slot, u32 kind, u32 call, int ret,
+							      int dirfd)
 {
 	struct kw_process *actor = kw_current();
+	struct super_block *visited = actor ? 0 : kw_visited_super(dirfd);
 	struct kw_file_event *event;
 
-	if (!kw_is_reported(actor) && !kw_host_is_inside(dirfd))
+	if (!kw_is_reported(actor) && !visited)
 		return 0;
 	*slot = kw_claim(kind);
 	if (*slot < 0)
@@ -70,6 +68,9 @@ kw_start_by_path(int *slot, u32 kind, u32 call, int ret, int dirfd)
 	if (event) {
 		event->head.path_source = KW_USER;
 		event->file.descriptor = -1;
+		event->file.overlay = !!visited;
+		if (visited)
+			event->file.device = kw_encode_device(BPF_CORE_READ(visited, s_dev));
 	}
 	return event;
 }

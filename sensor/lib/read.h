@@ -47,8 +47,7 @@ static __always_inline int kw_is_upper(struct inode *inode)
 {
 	u64 upper = 0;
 
-	bpf_probe_read_kernel(&upper, sizeof(upper),
-			      (void *)inode + bpf_core_type_size(struct inode));
+	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
 	return upper != 0;
 }
 
@@ -98,8 +97,8 @@ static __always_inline int kw_is_memfd(struct dentry *dentry)
 	if (BPF_CORE_READ(dentry, d_parent) != dentry)
 		return 0;
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
-	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
-	       name[4] == 'd' && name[5] == ':';
+	return name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' &&
+	       name[5] == ':';
 }
 
 static __always_inline int kw_is_regular(struct inode *inode)
@@ -139,7 +138,6 @@ static __always_inline u64 kw_capabilities(struct task_struct *task)
 	struct cred *cred = BPF_CORE_READ(task, cred);
 	u64 set = 0;
 
-	bpf_probe_read_kernel(&set, sizeof(set),
-			      __builtin_preserve_access_index(&cred->cap_effective));
+	bpf_probe_read_kernel(&set, sizeof(set), __builtin_preserve_access_index(&cred->cap_effective));
 	return set;
 }

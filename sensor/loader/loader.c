@@ -126,8 +126,8 @@ static int enter_handler(struct kw_sensor *sensor, const struct kw_call_entry *c
 	return enter(sensor, "kw_calls", call->number, fd) || enter(sensor, "kw_calls", call->x32, fd);
 }
 
-static int attach_handler(struct kw_sensor *sensor, const struct kw_call_entry *call, int compat,
-			  char *error, size_t room)
+static int attach_handler(struct kw_sensor *sensor, const struct kw_call_entry *call, int compat, char *error,
+			  size_t room)
 {
 	char name[64];
 
@@ -255,7 +255,8 @@ static void count_recursion(struct kw_sensor *sensor, u64 *out)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, sensor->object) {
+	bpf_object__for_each_program(program, sensor->object)
+	{
 		struct bpf_prog_info info = {0};
 		u32 size = sizeof(info);
 
@@ -263,7 +264,8 @@ static void count_recursion(struct kw_sensor *sensor, u64 *out)
 			continue;
 		if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size))
 			continue;
-		out[program_kind(bpf_program__name(program)) * KW_LOSSES + KW_RECURSION] += info.recursion_misses;
+		out[program_kind(bpf_program__name(program)) * KW_LOSSES + KW_RECURSION] +=
+			info.recursion_misses;
 	}
 }
 

@@ -8,7 +8,7 @@
 #include "../events.h"
 
 enum kw_attach {
-	KW_ATTACH_AUTO,     // fexit where the kernel allows it, else sys_exit
+	KW_ATTACH_AUTO,	    // fexit where the kernel allows it, else sys_exit
 	KW_ATTACH_SYS_EXIT, // one tracepoint program and a table by system call number
 	KW_ATTACH_FEXIT,    // one program per system call
 };
@@ -17,7 +17,7 @@ enum kw_attach {
 
 struct kw_config {
 	const char *object; // path of keelwatch-sensor.bpf.o
-	u32 kinds;          // bit n: kind n is wanted
+	u32 kinds;	    // bit n: kind n is wanted
 	u32 host;
 	u32 process_ring; // bytes, a power of two
 	u32 file_ring;

@@ -28,8 +28,7 @@ static __always_inline int kw_is_env_name(const u8 *value, const volatile struct
 {
 	const u64 *words = (const u64 *)value;
 
-	return (words[0] & name->mask[0]) == name->word[0] &&
-	       (words[1] & name->mask[1]) == name->word[1] &&
+	return (words[0] & name->mask[0]) == name->word[0] && (words[1] & name->mask[1]) == name->word[1] &&
 	       (words[2] & name->mask[2]) == name->word[2];
 }
 
@@ -109,8 +108,8 @@ static __always_inline u32 kw_exec_call(struct task_struct *task, struct linux_b
 	return KW_CALL_execve;
 }
 
-static __always_inline void
-kw_put_exec_texts(u32 slot, struct task_struct *task, struct linux_binprm *bprm, struct file *file)
+static __always_inline void kw_put_exec_texts(u32 slot, struct task_struct *task, struct linux_binprm *bprm,
+					      struct file *file)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	u64 arguments = BPF_CORE_READ(mm, arg_start);
@@ -126,8 +125,8 @@ kw_put_exec_texts(u32 slot, struct task_struct *task, struct linux_binprm *bprm,
 		kw_text_environment(slot, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
 }
 
-static __always_inline void kw_emit_exec(u32 slot, struct task_struct *task,
-					 struct linux_binprm *bprm, struct kw_process *actor)
+static __always_inline void kw_emit_exec(u32 slot, struct task_struct *task, struct linux_binprm *bprm,
+					 struct kw_process *actor)
 {
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
 	struct kw_exec_event *event;
@@ -146,8 +145,7 @@ static __always_inline void kw_emit_exec(u32 slot, struct task_struct *task,
 
 static __always_inline int kw_is_written(struct file *file)
 {
-	return (BPF_CORE_READ(file, f_mode) & FMODE_WRITE) &&
-	       kw_is_regular(BPF_CORE_READ(file, f_inode));
+	return (BPF_CORE_READ(file, f_mode) & FMODE_WRITE) && kw_is_regular(BPF_CORE_READ(file, f_inode));
 }
 
 // Reports one open file of the new program, if it is one to be reported. Returns whether it was.
@@ -190,8 +188,7 @@ static __always_inline void kw_emit_inherited(u32 slot, struct task_struct *task
 
 static __always_inline int kw_is_host_exec(struct task_struct *task)
 {
-	return kw_knobs.host ||
-	       kw_is_container_overlay(BPF_CORE_READ(task, mm, exe_file, f_inode, i_sb));
+	return kw_knobs.host || kw_is_container_overlay(BPF_CORE_READ(task, mm, exe_file, f_inode, i_sb));
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -21,8 +21,7 @@ static __always_inline u32 kw_fork_call(struct task_struct *task)
 	}
 }
 
-#define KW_DIFFERS(field, flag)                                                                    \
-	(BPF_CORE_READ(one, field) != BPF_CORE_READ(other, field) ? (flag) : 0)
+#define KW_DIFFERS(field, flag) (BPF_CORE_READ(one, field) != BPF_CORE_READ(other, field) ? (flag) : 0)
 
 // clone(2)'s CLONE_NEW* flags, seen from what it left behind: clone3 has them in user memory.
 static __always_inline u32 kw_new_namespaces(struct task_struct *parent, struct task_struct *child)
@@ -41,16 +40,16 @@ static __always_inline u32 kw_new_namespaces(struct task_struct *parent, struct 
 	return flags;
 }
 
-static __always_inline void
-kw_emit_fork(struct task_struct *parent, struct task_struct *child, struct kw_process *actor)
+static __always_inline void kw_emit_fork(struct task_struct *parent, struct task_struct *child,
+					 struct kw_process *actor)
 {
 	struct kw_fork_event *event;
 	int slot = kw_claim(KW_FORK);
 
 	if (slot < 0)
 		return;
-	event = kw_start(slot, sizeof(*event), KW_FORK, kw_fork_call(parent),
-			 BPF_CORE_READ(child, tgid), actor);
+	event = kw_start(slot, sizeof(*event), KW_FORK, kw_fork_call(parent), BPF_CORE_READ(child, tgid),
+			 actor);
 	if (event) {
 		event->child_pid = BPF_CORE_READ(child, tgid);
 		event->child_start = BPF_CORE_READ(child, start_boottime);

@@ -19,9 +19,8 @@ enum {
 static __always_inline int kw_is_reported_request(long request)
 {
 	return request == PTRACE_ATTACH || request == PTRACE_SEIZE || request == PTRACE_POKETEXT ||
-	       request == PTRACE_POKEDATA || request == PTRACE_POKEUSR ||
-	       request == PTRACE_SETREGS || request == PTRACE_SETFPREGS ||
-	       request == PTRACE_SETREGSET;
+	       request == PTRACE_POKEDATA || request == PTRACE_POKEUSR || request == PTRACE_SETREGS ||
+	       request == PTRACE_SETFPREGS || request == PTRACE_SETREGSET;
 }
 
 static __always_inline void *kw_pid_number(struct pid *pid, u32 level)

@@ -165,7 +165,7 @@ class Sensor:
     @property
     def attached(self) -> str:
         """How the handlers hang: "sys_exit" or "fexit"."""
-        return ATTACH[self._library.kw_attached(self._open_handle())]
+        return ATTACH[int(self._library.kw_attached(self._open_handle()))]
 
     def drain(self, timeout_ms: int) -> memoryview:
         """Return the records that are there, waiting at most `timeout_ms` for the first one.

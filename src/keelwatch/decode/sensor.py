@@ -205,13 +205,13 @@ def _environment(raw: bytes) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _read_fork(observation: Observation, record: memoryview, texts: Texts) -> None:
+def _read_fork(observation: Observation, record: memoryview, _: Texts) -> None:
     observation.child_start, observation.child_pid, observation.flags = FORK_TAIL.unpack_from(
         record, AFTER_HEAD
     )
 
 
-def _read_exit(observation: Observation, record: memoryview, texts: Texts) -> None:
+def _read_exit(observation: Observation, record: memoryview, _: Texts) -> None:
     (observation.exit_code,) = EXIT_TAIL.unpack_from(record, AFTER_HEAD)
 
 
@@ -230,11 +230,11 @@ def _put_call(observation: Observation, record: memoryview) -> None:
     observation.request, observation.target_pid = CALL_TAIL.unpack_from(record, AFTER_FILE)
 
 
-def _read_call(observation: Observation, record: memoryview, texts: Texts) -> None:
+def _read_call(observation: Observation, record: memoryview, _: Texts) -> None:
     _put_call(observation, record)
 
 
-def _read_setns(observation: Observation, record: memoryview, texts: Texts) -> None:
+def _read_setns(observation: Observation, record: memoryview, _: Texts) -> None:
     _put_call(observation, record)
     kind = NAMESPACES.get(observation.flags)
     if observation.inode and kind:
