@@ -66,6 +66,7 @@ class LogStream:
         self._tried = -1  # the file's size when no whole line was found
         self._failed = False  # the current file could not be read, and that is counted
         self._seen = self.position.offset  # the file's size when it was last looked at
+        self._looked = (-1, 0.0)  # its size and time of change then
 
     # -- which files ---------------------------------------------------------------------------------
 
@@ -188,9 +189,9 @@ class LogStream:
         position = self.position
         size, changed = file.status()
         if not file.compressed:
-            if size < position.offset or (size != self._seen and not _is_file(file, position.fingerprint)):
+            if size < position.offset or self._is_another(file, (size, changed)):
                 return self._truncated()
-            self._seen = size
+            self._seen, self._looked = size, (size, changed)
             self.lag = size - position.offset
             if size == self._tried and not self._is_complete(file, changed):
                 return None
@@ -200,6 +201,10 @@ class LogStream:
         if not data:
             return self._at_end(file, changed)
         return self._take(file, data, changed)
+
+    def _is_another(self, file: LogFile, now: tuple[int, float]) -> bool:
+        """Whether a file that has changed begins differently: it was truncated and has grown again."""
+        return now != self._looked and not _is_file(file, self.position.fingerprint)
 
     def _take(self, file: LogFile, data: bytes, changed: float) -> Chunk | None:
         """Take whole lines from `data`; a last line without an end only if it will never get one."""
