@@ -31,6 +31,7 @@ from keelwatch.enrich.runtime import Runtimes
 from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
+from keelwatch.model.observation import KINDS
 from keelwatch.ship.sender import Sender
 from keelwatch.ship.spool import Spool
 
@@ -99,7 +100,7 @@ class Agent:
             return
         config = SensorConfig(
             attach=self.settings.attach,
-            off=self.settings.off,
+            kinds=frozenset(KINDS).difference(self.settings.off),
             host=self.settings.host,
             environment=self.settings.environment,
         )

@@ -63,7 +63,7 @@ def _process_columns(event: Event) -> Row:
         "cmdline": process.cmdline,
         "cwd": process.cwd,
         "process": _json(process.summary()),
-        "ancestors": _json([ancestor.summary() for ancestor in process.ancestors()]),
+        "ancestors": _json([ancestor.summary() for ancestor in process.lineage()]),
     }
 
 

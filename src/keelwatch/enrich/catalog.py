@@ -17,6 +17,8 @@ from keelwatch.model.identity import Identity
 
 RETRY = (0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 """Seconds until an incomplete container is asked for again; the last one repeats."""
+PATIENCE = 4
+"""Tries after which a container is announced with what is known of it."""
 SECOND = 1_000_000_000
 LINGER = 300 * SECOND
 """How long an ended container stays known: events of it may still be on their way."""
@@ -95,9 +97,17 @@ class Catalog:
         return at.identity if at is not None else self.host
 
     def learn_device(self, device: int, container_id: str) -> None:
-        """Remember whose overlay superblock this is; the first to run a program from it owns it."""
-        if device and container_id:
-            self._owners.setdefault(device, container_id)
+        """Remember whose overlay superblock this is; the first to run a program from it owns it.
+
+        The kernel gives a device number that became free to the next mount, so an owner that ended
+        owns nothing any more.
+        """
+        if not device or not container_id:
+            return
+        with self._lock:
+            owner = self._containers.get(self._owners.get(device, ""))
+            if owner is None or owner.id == container_id or self._has_ended(owner):
+                self._owners[device] = container_id
 
     def owner_of(self, device: int) -> str:
         """The id of the container whose root file system `device` is, or ""."""
@@ -123,16 +133,17 @@ class Catalog:
     def _poll_one(self, at: Container, now: int, changes: Changes) -> None:
         if at.ended:
             if now - at.ended > LINGER:
-                self._forget(at)
+                del self._containers[at.id]
             return
         grew = not at.complete and now >= at.next_try and self._ask(at)
-        if not at.announced and (at.complete or at.tries > len(RETRY)):
+        if not at.announced and (at.complete or at.tries > PATIENCE):
             at.announced = True
             changes.started.append(at)
         elif grew:
             changes.updated.append(at)
         if self._has_ended(at):
             at.ended = now
+            self._disown(at)
             changes.ended.append(at)
 
     def _has_ended(self, at: Container) -> bool:
@@ -162,10 +173,10 @@ class Catalog:
         before = at.identity
         at.details = details
         at.identity = identity_of(details, self.host.cluster, self.host.node)
-        self.learn_device(details.root_device, at.id)
+        if details.root_device:
+            self._owners[details.root_device] = at.id  # the mount table says so
         return at.identity != before
 
-    def _forget(self, at: Container) -> None:
-        del self._containers[at.id]
+    def _disown(self, at: Container) -> None:
         for device in [d for d, owner in self._owners.items() if owner == at.id]:
             del self._owners[device]

@@ -6,6 +6,7 @@ are not reported by the sensor; they are read from /proc when a child of theirs 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 from keelwatch.enrich import procfs
@@ -16,11 +17,15 @@ START_TOLERANCE = 2 * procfs.TICK
 """/proc counts start times in ticks; the sensor in nanoseconds. This much apart is the same."""
 
 
+MAX_ADOPTERS = 4096
+
+
 class ProcessTree:
     """Not thread-safe: one pipeline owns it. Observations must come in order of time."""
 
     def __init__(self) -> None:
         self._now: dict[int, Process] = {}
+        self._adopters: OrderedDict[str, Process] = OrderedDict()  # container id -> its shim
 
     def __len__(self) -> int:
         return len(self._now)
@@ -57,7 +62,7 @@ class ProcessTree:
 
     def _exec(self, seen: Observation) -> Process:
         before = self._known(seen.pid, seen.start)
-        parent = before.parent if before else self._parent(seen.ppid, seen.parent_start)
+        parent = (before.parent if before else None) or self._parent(seen)
         if before is not None:
             before.ended = True
         process = Process(
@@ -81,6 +86,7 @@ class ProcessTree:
             upper=seen.upper,
             memfd=seen.memfd,
             script=seen.script,
+            previous=_executed(before, parent),
         )
         self._now[seen.pid] = process
         return process
@@ -106,7 +112,7 @@ class ProcessTree:
                 known = Process(pid=seen.pid, start=seen.start, comm=seen.comm)
                 self._now[seen.pid] = known
             known.ppid = known.ppid or seen.ppid
-            known.parent = self._parent(seen.ppid, seen.parent_start)
+            known.parent = self._parent(seen)
         known.start = seen.start
         known.uid, known.euid, known.gid = seen.uid, seen.euid, seen.gid
         known.container_id = seen.container_id or known.container_id
@@ -117,14 +123,24 @@ class ProcessTree:
         found = self._now.get(pid)
         return found if found is not None and _same(found.start, start) else None
 
-    def _parent(self, pid: int, start: int) -> Process | None:
-        if pid <= 0:
-            return None
+    def _parent(self, seen: Observation) -> Process | None:
+        """The parent; where it is gone already, whoever the child was given to.
+
+        A runtime ends when it has started a process, which the container's shim then adopts.
+        """
+        pid, start = seen.ppid, seen.parent_start
         found = self._known(pid, start) if start else self._now.get(pid)
-        if found is None:
+        if found is None and pid > 0:
             found = self._adopt(pid)
-            if found is not None:
-                self._link(found)
+        if found is None:
+            orphan = procfs.read_process(seen.pid)
+            if orphan is not None and orphan.ppid > 0:
+                found = self._now.get(orphan.ppid) or self._adopt(orphan.ppid)
+        if found is None:
+            return self._adopters.get(seen.container_id)
+        self._link(found)
+        if seen.container_id and not found.container_id and found.exe:
+            _put(self._adopters, seen.container_id, found)
         return found
 
     def _adopt(self, pid: int) -> Process | None:
@@ -146,6 +162,24 @@ class ProcessTree:
 
 def _same(one: int, other: int) -> bool:
     return abs(one - other) <= START_TOLERANCE
+
+
+def _put(adopters: OrderedDict[str, Process], container_id: str, shim: Process) -> None:
+    adopters[container_id] = shim
+    adopters.move_to_end(container_id)
+    if len(adopters) > MAX_ADOPTERS:
+        adopters.popitem(last=False)
+
+
+def _executed(before: Process | None, parent: Process | None) -> Process | None:
+    """The image before an exec, unless that was only the copy that fork makes of the parent."""
+    if (
+        before is None
+        or not before.exec_time
+        or (parent is not None and before.exec_time == parent.exec_time)
+    ):
+        return None
+    return replace(before, previous=None)
 
 
 def _cut(process: Process) -> None:

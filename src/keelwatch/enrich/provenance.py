@@ -76,7 +76,7 @@ class FileHistory:
             sentence=_sentence(event, known, writer),
             path=subject(event),
             writer=writer.columns() if writer else None,
-            writer_ancestors=[p.summary() for p in writer.process.ancestors()] if writer else [],
+            writer_ancestors=[p.summary() for p in writer.process.lineage()] if writer else [],
             chmod=known.chmod.columns() if known.chmod else None,
             executor=ran.columns(),
         )
@@ -147,7 +147,8 @@ def _writer(file: _File) -> Step | None:
 
 
 def _sentence(event: Event, file: _File, writer: Step | None) -> str:
-    parts = [f"{subject(event)} {_written_by(file, writer)}"]
+    origin = "was kept in memory only" if event.memfd else _written_by(file, writer)
+    parts = [f"{subject(event)} {origin}"]
     if file.renamed is not None:
         parts.append(f"moved there by {_who(file.renamed)}")
     if file.chmod is not None:
@@ -167,7 +168,8 @@ def _written_by(file: _File, writer: Step | None) -> str:
 
 
 def _runner(event: Event) -> Step:
-    return Step(event.time, "exec", event.process.parent or event.process, event.path)
+    process = event.process
+    return Step(event.time, "exec", process.previous or process.parent or process, event.path)
 
 
 def _who(step: Step) -> str:

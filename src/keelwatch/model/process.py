@@ -39,6 +39,7 @@ class Process:
     memfd: bool = False
     script: str = ""
     sha256: str = ""
+    previous: Process | None = None  # the image before the last exec, if it had been executed itself
     ended: bool = False  # the process, or this image of it, runs no longer
 
     @property
@@ -47,13 +48,26 @@ class Process:
         return " ".join(self.argv) if self.argv else self.comm
 
     def ancestors(self) -> list[Process]:
-        """Parent, grandparent …, nearest first, at most MAX_ANCESTORS."""
+        """Parent, grandparent …, nearest first, at most MAX_ANCESTORS; as Falco's `proc.aname` counts."""
         found: list[Process] = []
         at = self.parent
         while at is not None and len(found) < MAX_ANCESTORS:
             found.append(at)
             at = at.parent
         return found
+
+    def lineage(self) -> list[Process]:
+        """The ancestors, and before each the image it had until its last exec (the same pid).
+
+        A shell runs its last command without a fork; without this it would be missing from the tree.
+        """
+        found: list[Process] = []
+        for process in [self, *self.ancestors()]:
+            if process is not self:
+                found.append(process)
+            if process.previous is not None:
+                found.append(process.previous)
+        return found[:MAX_ANCESTORS]
 
     def summary(self) -> dict[str, Any]:
         """The process as records and the API show it (documented in docs/reference/records.md)."""

@@ -90,7 +90,16 @@ class Runtimes:
         for fresh in (False, True):
             if fresh and not self._refresh():
                 break
-            for known in self._known:
+            details = self._first(container_id, end, daemons=False)
+            if details is not None:
+                return details
+        # A daemon answers for running containers, too, but knows nothing of their root file system.
+        return self._first(container_id, end, daemons=True)
+
+    def _first(self, container_id: str, end: float, *, daemons: bool) -> ContainerDetails | None:
+        """The first answer of those that hold containers, or of the runtimes' daemons."""
+        for known in self._known:
+            if isinstance(known, Daemon) == daemons:
                 details = self._from_holder(known, container_id, end)
                 if details is not None:
                     return details
@@ -151,14 +160,17 @@ class Runtimes:
         return draft.finish()
 
     def _from_daemon(self, daemon: Daemon, container_id: str, end: float) -> ContainerDetails | None:
-        """An ended container: no shim and no bundle are left, but the runtime remembers it."""
+        """An ended container: no shim and no bundle are left, but the runtime remembers it.
+
+        One that is not ended has a shim that was not found yet: asking again will tell more.
+        """
         draft = Draft(container_id, daemon.kind)
         place = self._seen_by(daemon.pid, daemon.place)
         if daemon.kind == "docker":
             known = docker.read_container(draft, place)
         else:
             known = self._cri.container(place, draft, end)
-        draft.complete = known
+        draft.complete = known and draft.get("state") == "exited"
         return draft.finish() if known or draft.sources else None
 
     def _remembered(self) -> Iterator[str]:
