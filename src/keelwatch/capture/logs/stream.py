@@ -76,11 +76,8 @@ class LogStream:
         if not self._files:
             self._start()
             return
-        try:
-            if path.lstat().st_ino == self._files[-1].inode:
-                return
-        except OSError:
-            return  # renamed and not made again yet, or deleted for good
+        if _inode(path) == self._files[-1].inode:
+            return
         for newer in self._newer_files():
             self._open(newer)
         while len(self._files) > MAX_HELD:
@@ -278,7 +275,8 @@ class LogStream:
         if len(self._files) > 1:
             self._advance()
             return Chunk(0, 0)
-        return self._finish()
+        self.hold()  # a file may have appeared since the last look
+        return self._finish() if len(self._files) == 1 else Chunk(0, 0)
 
     def _advance(self) -> None:
         """Go on with the next file, at its beginning."""
