@@ -47,6 +47,14 @@ class HubClient:
         except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
             raise self._broken(error) from error
 
+    def ready(self) -> bool:
+        """Whether the hub is up and its store answers."""
+        try:
+            self._request("/readyz", {}, READ_SECONDS).drain_conn()
+        except CliError:
+            return False
+        return True
+
     def records(self, path: str, parameters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Yield the objects of an NDJSON stream as they arrive."""
         follows = parameters.get("follow") == "true"

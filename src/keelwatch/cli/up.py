@@ -34,8 +34,7 @@ keelwatch up --listen 127.0.0.1:9000 --no-sensor
 @click.option("--no-config", is_flag=True, help="Do not write ~/.config/keelwatch/config.yaml.")
 @with_hub_options
 @with_agent_options
-@click.pass_context
-def command(ctx: click.Context, data: Path, ca_file: Path | None, *, no_config: bool, **options: Any) -> None:
+def command(data: Path, ca_file: Path | None, *, no_config: bool, **options: Any) -> None:
     """Run hub and agent on this machine, and watch whatever containers are there.
 
     Prints the console's address and the log-in token. Both processes are restarted when they
@@ -89,19 +88,11 @@ def _start_hub(
     program = _program("hub", "--data", str(data / "hub"), *tokens, *arguments_of(options))
     hub = supervisor.add(Child("hub", program, patience=60.0))
     client = HubClient(Connection(address, ca_file=str(ca_file or "")))
-    ready = supervisor.wait_until(lambda: _answers(client), hub, READY_SECONDS)
+    ready = supervisor.wait_until(client.ready, hub, READY_SECONDS)
     if supervisor.stopping.is_set():
         raise click.exceptions.Exit(0)
     if not ready:
         raise CliError("the hub did not start; its messages above say why", UNREACHABLE)
-
-
-def _answers(client: HubClient) -> bool:
-    try:
-        client.get("/readyz")
-    except CliError:
-        return False
-    return True
 
 
 def _announce(address: str, login: Path, ca_file: Path | None, *, write: bool) -> None:
