@@ -19,7 +19,8 @@ BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def line(n: int, stream: str = "stdout", tag: str = "F", text: str = "") -> bytes:
-    return f"{BEGIN + timedelta(milliseconds=n):%Y-%m-%dT%H:%M:%S.%f}000Z {stream} {tag} {text or f'line {n}'}\n".encode()
+    time = f"{BEGIN + timedelta(milliseconds=n):%Y-%m-%dT%H:%M:%S.%f}000Z"
+    return f"{time} {stream} {tag} {text or f'line {n}'}\n".encode()
 
 
 def lines(*numbers: int) -> bytes:
@@ -438,7 +439,7 @@ def test_identity_may_become_better_later(log):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from("wwwhrcsR"), max_size=25))
 def test_any_history_of_writes_rotations_and_restarts_keeps_each_line_once(tmp_path_factory, steps):
-    """w: write a line, h: half a line, r: rotate, c: compress a rotated file, s: read, R: read and restart."""
+    """w: write a line, h: half of one, r: rotate, c: compress a rotated file, s: read, R: restart, too."""
     log = tmp_path_factory.mktemp("history") / "0.log"
     reader = Reader(log)
     written, half, rotations = b"", b"", 0

@@ -277,11 +277,15 @@ def test_log_text_that_looks_like_a_frame_is_not_taken_for_one(tmp_path):
     again.close()
 
 
+def fill(spool, size):
+    for n in range(1000):
+        spool.append([draft("logs", "x", size)], {"s": n})
+
+
 def test_full_spool_makes_logs_wait_and_counts_events_but_keeps_alerts(tmp_path):
     spool = Spool(tmp_path / "spool", NODE, limit=1 << 20)
     with pytest.raises(SpoolFullError) as full:
-        for _ in range(1000):
-            spool.append([draft("logs", "x", 10_000)], {"s": 1})
+        fill(spool, 10_000)
     assert full.value.cause == "spool_full"
     for _ in range(20):
         spool.append([draft("events", "e", 10_000)])
@@ -348,8 +352,7 @@ def test_full_disk_is_said_clearly_bounded_and_becomes_a_gap(tmp_path):
     try:
         spool = Spool(small / "spool", NODE, limit=64 << 20)
         with pytest.raises(SpoolFullError, match="No space left on device") as full:
-            for n in range(1000):
-                spool.append([draft("logs", "x", 50_000)], {"s": n})
+            fill(spool, 50_000)
         assert full.value.cause == "disk_full"
         kept = spool.checkpoints()["s"] + 1
         spool.append([draft("events", "e", 100_000)])
