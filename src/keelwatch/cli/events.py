@@ -6,7 +6,14 @@ import click
 
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.logs import instance
-from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
+from keelwatch.cli.options import (
+    HelpfulCommand,
+    output_option,
+    with_client,
+    with_grep,
+    with_setup,
+    with_stream,
+)
 from keelwatch.cli.output import Record, emit, nothing_found, print_each, safe, styled
 from keelwatch.kit.text import short_time
 
@@ -21,6 +28,7 @@ keelwatch events --kind setns --since 24h -o json
 @with_client
 @with_stream
 @with_grep
+@with_setup
 @click.option("--kind", metavar="KIND", help="Only this class: exec, open, rename, chmod, setns, mount …")
 @click.option("--type", "type_", metavar="SYSCALL", help="Only this system call: execve, openat …")
 @output_option("table", "json", "yaml")

@@ -67,5 +67,6 @@ def instance(record: Record) -> str:
     """`pod/container` in the pod's colour; outside Kubernetes the container's name or short id."""
     pod, container = record.get("pod", ""), record.get("container", "")
     short_id = str(record.get("container_id", ""))[:12]
-    name = f"{pod}/{container}" if pod else container or short_id or record.get("node", "") or "-"
+    named = "/".join(part for part in (pod, container) if part)
+    name = named or short_id or record.get("node", "") or "-"
     return wheel(safe(name), f"{pod}{container}{short_id}")

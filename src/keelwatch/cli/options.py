@@ -131,6 +131,19 @@ def with_stream(function: Command) -> Command:
     return with_filters(wrapped)
 
 
+def with_setup(function: Command) -> Command:
+    """Add --setup; without it only what happened after a container's entrypoint was started."""
+
+    @click.option("--setup", is_flag=True, help="Show what the runtime did to set containers up, too.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, setup: bool, **kwargs: Any) -> Any:
+        if not setup:
+            kwargs["filters"]["phase"] = "run"
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
 def with_grep(function: Command) -> Command:
     """Add --grep and --regex, put into `filters`."""
 

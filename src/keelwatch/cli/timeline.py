@@ -8,7 +8,14 @@ from keelwatch.cli.alerts import output_text
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.events import event_text
 from keelwatch.cli.logs import instance
-from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
+from keelwatch.cli.options import (
+    HelpfulCommand,
+    output_option,
+    with_client,
+    with_grep,
+    with_setup,
+    with_stream,
+)
 from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, nothing_found, print_each, safe, styled
 from keelwatch.kit.text import short_time
 
@@ -22,6 +29,7 @@ keelwatch timeline pod/checkout-6c9f-x2x7p -o json
 @with_client
 @with_stream
 @with_grep
+@with_setup
 @output_option("table", "json", "yaml")
 def command(client: HubClient, filters: dict[str, str], output: str) -> None:
     """Print logs, events, alerts, starts, ends and gaps of WORKLOAD as one stream, oldest first.

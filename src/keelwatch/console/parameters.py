@@ -38,9 +38,9 @@ def filter_reader(*own: str) -> Reader:
     return read
 
 
-COMMON = filter_reader("stream", "kind", "type", "rule", "priority", "what", "cause")
+COMMON = filter_reader("stream", "kind", "type", "phase", "rule", "priority", "what", "cause")
 LOGS = filter_reader("stream")
-EVENTS = filter_reader("kind", "type")
-ALERTS = filter_reader("rule", "priority", "kind", "type", "id")
+EVENTS = filter_reader("kind", "type", "phase")
+ALERTS = filter_reader("rule", "priority", "kind", "type", "phase", "id")
 LIFECYCLE = filter_reader("kind")
 GAPS = filter_reader("what", "cause")

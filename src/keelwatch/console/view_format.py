@@ -142,7 +142,8 @@ def instance(record: Mapping[str, Any]) -> str:
     """`pod/container`; outside Kubernetes the container's name or short id; else the node."""
     pod, container = record.get("pod") or "", record.get("container") or ""
     short_id = (record.get("container_id") or "")[:12]
-    return visible(f"{pod}/{container}" if pod else container or short_id or record.get("node") or "-")
+    named = "/".join(part for part in (pod, container) if part)
+    return visible(named or short_id or record.get("node") or "-")
 
 
 def instance_title(record: Mapping[str, Any]) -> str:

@@ -31,6 +31,6 @@ def workload_page(reader: Reader, filters: Filters) -> dict[str, Any] | None:
     return {
         "workload": workload,
         "alerts": reader.rows("alerts", filters, 8)[::-1],
-        "lines": timeline_lines(reader.rows("timeline", filters, MOST_RECORDS)),
+        "lines": timeline_lines(reader.rows("timeline", dict(filters) | {"phase": "run"}, MOST_RECORDS)),
         "needle": "",
     }

@@ -22,8 +22,9 @@ KINDS = {
     "cronjob": "CronJob", "cronjobs": "CronJob", "cj": "CronJob",
     "job": "Job", "jobs": "Job",
     "pod": "Pod", "pods": "Pod", "po": "Pod",
+    "container": "Container", "containers": "Container",
 }  # fmt: skip
-"""Workload kinds as kubectl accepts them → as Kubernetes writes them."""
+"""Workload kinds as kubectl accepts them → as Kubernetes writes them; Container: outside Kubernetes."""
 
 # A file event has two identities: who acted, and whose file it was. Both are "of" a workload.
 _FILE_COLUMNS = {
@@ -56,6 +57,7 @@ class Filter:
     stream: str = ""
     kind: str = ""
     type: str = ""
+    phase: str = ""
     rule: str = ""
     priority: str = ""
     id: str = ""

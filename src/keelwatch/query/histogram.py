@@ -8,7 +8,7 @@ from typing import Any
 
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Filter, conditions
-from keelwatch.query.records import SHAPES, Query
+from keelwatch.query.records import SHAPES, Query, table_conditions
 from keelwatch.query.times import NS, parse_time, rfc3339
 
 MAX_BUCKETS = 1000
@@ -76,8 +76,7 @@ def histogram_query(wanted: Filter, now: int, steps: Axis) -> Query:
 
 def alerts_query(wanted: Filter, now: int, steps: Axis) -> Query:
     """Alerts by step and priority; what is absent is none."""
-    shape = SHAPES["alerts"]
-    found = conditions(wanted, now, shape.searched, shape.has_file)
+    found = table_conditions("alerts", wanted, now)
     begin, step = found.bind(steps.begin, "Int64"), found.bind(steps.step, "Int64")
     return Query(
         f"SELECT intDiv(toUnixTimestamp64Nano(time) - {begin}, {step}) AS bucket, "

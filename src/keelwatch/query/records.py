@@ -89,7 +89,7 @@ def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Qu
     """The last `tail` matching records, oldest first."""
     if not 1 <= tail <= MAX_TAIL:
         raise QuestionError("tail", f"{tail} records", f"ask for 1 to {MAX_TAIL}")
-    found = _conditions(table, wanted, now)
+    found = table_conditions(table, wanted, now)
     columns = ", ".join(SHAPES[table].columns)
     inner = (
         f"SELECT {columns}, spool, seq, row FROM {table} WHERE {found.sql} "
@@ -100,7 +100,7 @@ def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Qu
 
 def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query:
     """Matching records of batches that have arrived since, in the order of time."""
-    found = _conditions(table, wanted, now)
+    found = table_conditions(table, wanted, now)
     arrived = " OR ".join(
         f"spool = {found.bind(span.spool, 'String')} AND seq > {found.bind(span.after, 'UInt64')} "
         f"AND seq <= {found.bind(span.upto, 'UInt64')}"
@@ -120,7 +120,8 @@ def alert_by_id(identifier: str) -> Query:
     return Query(f"SELECT {columns} FROM alerts WHERE id = {{id:String}} LIMIT 1", {"id": identifier})
 
 
-def _conditions(table: str, wanted: Filter, now: int) -> Conditions:
+def table_conditions(table: str, wanted: Filter, now: int) -> Conditions:
+    """The conditions that a filter means for a table."""
     shape = SHAPES[table]
     found = conditions(wanted, now, shape.searched, shape.has_file)
     if table == "logs":
@@ -129,6 +130,7 @@ def _conditions(table: str, wanted: Filter, now: int) -> Conditions:
         found.equal("kind", wanted.kind)
     if table in ("events", "alerts"):
         found.equal("type", wanted.type)
+        found.equal("phase", wanted.phase)
     if table == "alerts":
         found.equal("rule", wanted.rule)
         found.equal("id", wanted.id)

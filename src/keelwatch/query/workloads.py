@@ -82,7 +82,8 @@ def _new_workload(instance: Mapping[str, Any]) -> dict[str, Any]:
 def _join(workload: dict[str, Any], instance: Mapping[str, Any]) -> None:
     names = ("pod", "container", "container_id", "image", "node", "first_seen", "last_seen", "state")
     counts = {name: instance[name] for name in ("logs", "events", "alerts")}
-    workload["instances"].append({name: instance[name] for name in names} | counts)
+    if instance["container"] or not instance["pod"]:  # a pod's sandbox is no instance of its containers
+        workload["instances"].append({name: instance[name] for name in names} | counts)
     workload["instances"].sort(key=lambda item: item["first_seen"])
     for name, count in counts.items():
         workload[name] += count

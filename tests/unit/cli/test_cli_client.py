@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,14 +14,14 @@ from click.testing import CliRunner
 
 from keelwatch.cli.main import main
 
-LINE = '{"time":"2026-11-23T16:12:57.123456789Z","stream":"stdout","message":"hello","pod":"p","container":"c"}\n'
+LINE = '{"time":"2026-11-23T16:12:57.123456789Z","message":"hello","pod":"p","container":"c"}\n'
 
 
 class Peer(BaseHTTPRequestHandler):
     """Answers with the status that the path's table stands for; keeps what it was asked."""
 
-    asked: list[tuple[str, dict[str, list[str]], str]] = []
-    answer: tuple[int, bytes] = (200, b"")
+    asked: ClassVar[list[tuple[str, dict[str, list[str]], str]]] = []
+    answer: ClassVar[tuple[int, bytes]] = (200, b"")
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -72,7 +73,15 @@ def test_filters_become_parameters(hub: str) -> None:
 def test_a_pod_is_named_as_with_kubectl(hub: str) -> None:
     Peer.answer = (200, b"")
     assert run("events", "pod/checkout-1", "--hub", hub)[0] == 0
-    assert Peer.asked[0][1] == {"pod": ["checkout-1"]}
+    assert Peer.asked[0][1] == {"pod": ["checkout-1"], "phase": ["run"]}
+
+
+def test_the_set_up_of_containers_is_shown_only_when_asked_for(hub: str) -> None:
+    Peer.answer = (200, b"")
+    for name in ("events", "timeline"):
+        assert run(name, "--hub", hub)[0] == 0
+        assert run(name, "--setup", "--hub", hub)[0] == 0
+    assert [asked[1] for asked in Peer.asked] == [{"phase": ["run"]}, {}, {"phase": ["run"]}, {}]
 
 
 def test_nothing_found_is_said_on_stderr_and_is_no_failure(hub: str) -> None:
