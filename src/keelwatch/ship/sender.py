@@ -92,6 +92,7 @@ class Sender:
         while not self.problem and any(self._spool.waiting.values()) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._closing.set()
+        self._spool.wake()
         self._thread.join(timeout)
 
     @property

@@ -202,6 +202,11 @@ class Spool:
         with self._changed:
             self._changed.wait(timeout)
 
+    def wake(self) -> None:
+        """End all waits now."""
+        with self._changed:
+            self._changed.notify_all()
+
     def pending(self, limit: int) -> list[bytes]:
         """Return frames that the hub has not acknowledged, in order: up to `limit` bytes, at least one.
 
