@@ -171,6 +171,11 @@ def _process(given: Mapping[str, Any], identity: Identity, depth: int = 0) -> Pr
 
 
 def _refuse_unknown(parts: Mapping[str, Any], model: type) -> None:
+    """Names and plain types must be the model's; YAML reads 0o17 as text and 017 as a number."""
+    types = {field.name: field.type for field in fields(model)}
+    for name, value in parts.items():
+        if types.get(name) == "int" and not isinstance(value, int):
+            raise SampleError(f"{name} must be a number, not {value!r}")
     unknown = set(parts) - {field.name for field in fields(model)}
     if unknown:
         raise SampleError(f"a {model.__name__.lower()} has no {', '.join(sorted(unknown))}")

@@ -177,7 +177,7 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "evt.num",
         Type.NUMBER,
-        "A number that grows from event to event: its time. (Rules use `evt.num=0` for *never*.)",
+        "The event's time, as a number that is never 0: rules use `evt.num=0` for *never*.",
         "time",
     ),
     Field(
