@@ -19,8 +19,8 @@ from keelwatch.enrich.runtime.criquery import PATIENT, CriQuery
 from keelwatch.enrich.runtime.details import ContainerDetails, Draft
 from keelwatch.enrich.runtime.holders import Conmon, Daemon, Holder, Shim
 
-REFRESH = 0.2
-"""Seconds between two walks through /proc, which cost milliseconds."""
+REST = 10
+"""After a walk through /proc the next one waits this many times as long as it took."""
 BOUND = 0.3
 """Seconds that a look-up takes at most, since an event waits for it."""
 DOCKER_NAMESPACE = "moby"
@@ -38,7 +38,7 @@ class Runtimes:
         self._cri = CriQuery()
         self._lock = threading.Lock()
         self._known: list[Holder] = []
-        self._refreshed = 0.0
+        self._next_refresh = 0.0
         self._cgroups: dict[str, Path] = {}
 
     def find(self, container_id: str, pid: int = 0) -> ContainerDetails | None:
@@ -190,10 +190,12 @@ class Runtimes:
     def _refresh(self, *, force: bool = False) -> bool:
         """Walk through /proc again, unless that was done a moment ago."""
         with self._lock:
-            if not force and time.monotonic() - self._refreshed < REFRESH:
+            start = time.monotonic()
+            if not force and start < self._next_refresh:
                 return False
             self._known = list(holders.find_all(self._proc))
-            self._refreshed = time.monotonic()
+            end = time.monotonic()
+            self._next_refresh = end + REST * (end - start)
             return True
 
     def _seen_by(self, pid: int, path: str) -> Path:
