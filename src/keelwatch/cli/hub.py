@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
+from types import FrameType
 from typing import Any
 
 import click
@@ -52,9 +55,20 @@ def command(**options: Any) -> None:
     from keelwatch.hub.main import run_hub
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _leave)
     try:
         run_hub(settings)
     except (SettingsError, SchemaError) as error:
         raise CliError(str(error), USAGE) from error
     except OSError as error:
         raise CliError(f"cannot start: {error}", USAGE) from error
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End with all that has to be stored.
+
+    Uvicorn raises the signal again when it has stopped serving; by default that would kill the
+    process before the writers have ended.
+    """
+    del number, frame
+    sys.exit(0)

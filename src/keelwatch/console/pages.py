@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, Response
 
-from keelwatch.console import view_alerts, view_logs, view_overview, view_workloads
+from keelwatch.console import view_alerts, view_format, view_logs, view_overview, view_workloads
 from keelwatch.console.auth import Session
 from keelwatch.console.pages_assets import asset
 from keelwatch.console.pages_reader import reader_of
@@ -77,7 +77,11 @@ def logs(request: Request, reader: Reads, viewer: Views) -> HTMLResponse:
 def log_rows(request: Request, reader: Reads, viewer: Views) -> HTMLResponse:
     """What the live tail asks for: lines received since the cursor, and the next question."""
     filters = filters_of(request, since="15m")
-    shown = view_logs.more_lines(reader, filters, request.query_params.get("cursor", "")[:_LONGEST_CURSOR])
+    cursor = request.query_params.get("cursor", "")[:_LONGEST_CURSOR]
+    try:
+        shown = view_logs.more_lines(reader, filters, cursor)
+    except FilterError as error:
+        raise HTTPException(400, str(error)) from error
     return render(request, "log_more.html", shown, viewer)
 
 
@@ -96,10 +100,13 @@ def workload(
 ) -> HTMLResponse:
     """One workload: instances living and gone, timeline."""
     filters = filters_of(request, since="24h")
-    filters |= {"workload": name if kind == "-" else f"{kind}/{name}"}
+    filters["workload"] = view_format.workload_name({"workload_kind": kind, "workload": name})
     if namespace != "-":
         filters["namespace"] = namespace
-    shown = view_workloads.workload_page(reader, filters)
+    try:
+        shown = view_workloads.workload_page(reader, filters)
+    except FilterError as error:
+        return _missing(request, viewer, "This cannot be shown", str(error))
     if shown is None:
         return _missing(request, viewer, "No such workload in this time", "Widen the time range: ?since=30d")
     return render(request, "workload.html", {"section": "/workloads", "filters": filters, **shown}, viewer)

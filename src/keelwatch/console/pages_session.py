@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
@@ -29,11 +29,14 @@ def viewer_of(request: Request, auth: Authentication) -> Session:
     session = auth.session(request)
     if session is not None and session.role in READERS:
         return session
-    raise HTTPException(303, headers={"Location": _login_address(request)})
+    if request.headers.get("hx-request"):  # a part of a page: the whole page has to go to the log-in
+        whole = urlsplit(request.headers.get("hx-current-url", "/"))
+        raise HTTPException(401, headers={"HX-Redirect": _login_address(whole.path, whole.query)})
+    raise HTTPException(303, headers={"Location": _login_address(request.url.path, request.url.query)})
 
 
-def _login_address(request: Request) -> str:
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+def _login_address(path: str, query: str) -> str:
+    wanted = f"{path}?{query}" if query else path
     return "/login?" + urlencode({"next": wanted}) if wanted != "/" else "/login"
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from keelwatch.console.view_format import workload_name
 from keelwatch.console.view_logs import timeline_lines
 from keelwatch.console.view_reader import Filters, Reader, Record
 from keelwatch.kit.text import parse_time
@@ -91,8 +92,7 @@ def workload_filters(record: Record) -> dict[str, str]:
     if not record.get("workload"):
         chosen = {"container_id": record.get("container_id") or "-"}
     else:
-        kind, name = record.get("workload_kind"), record["workload"]
-        chosen = {"namespace": record.get("namespace", ""), "workload": f"{kind}/{name}" if kind else name}
+        chosen = {"namespace": record.get("namespace", ""), "workload": workload_name(record)}
     return {name: value for name, value in (chosen | {"cluster": record.get("cluster", "")}).items() if value}
 
 

@@ -15,6 +15,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from keelwatch.kit.text import parse_time, printable, short_time
+from keelwatch.query.filter import KINDS
 
 HUES = 8
 FILTERS: tuple[str, ...] = (
@@ -174,12 +175,13 @@ def workload_path(record: Mapping[str, Any]) -> str:
     return "/workloads/" + "/".join(quote(str(part or "-"), safe="") for part in parts)
 
 
+def workload_name(record: Mapping[str, Any]) -> str:
+    """`Deployment/checkout`; only the name where the kind is none that a filter knows."""
+    kind, name = str(record.get("workload_kind") or ""), str(record.get("workload") or "")
+    return f"{kind}/{name}" if kind.lower() in KINDS else name
+
+
 def workload_query(record: Mapping[str, Any], since: str = "7d") -> str:
     """The filters that select a workload in the other pages."""
-    kind, name = record.get("workload_kind"), record.get("workload")
-    chosen = {
-        "namespace": record.get("namespace"),
-        "workload": f"{kind}/{name}" if kind else name,
-        "since": since,
-    }
+    chosen = {"namespace": record.get("namespace"), "workload": workload_name(record), "since": since}
     return urlencode({key: value for key, value in chosen.items() if value})

@@ -113,7 +113,7 @@ def conditions(
 
 def split_workload(text: str) -> tuple[str, str]:
     """`deploy/checkout` → (Deployment, checkout); `checkout` → ("", checkout)."""
-    kind, slash, name = text.rpartition("/")
+    kind, slash, name = text.partition("/")
     if not slash:
         return "", text
     if kind.lower() not in KINDS:

@@ -113,10 +113,11 @@
     const broken = (is) => () => {
       state.classList.toggle("broken", is);
       state.textContent = is ? "reconnecting" : "live";
+      if (is) setTimeout(() => htmx.trigger(lines.querySelector(".poll"), "again"), 3000);
     };
     document.body.addEventListener("htmx:sendError", broken(true));
     document.body.addEventListener("htmx:responseError", broken(true));
-    document.body.addEventListener("htmx:afterOnLoad", broken(false));
+    document.body.addEventListener("htmx:afterSwap", broken(false));
   }
 
   // ---- forms: leave empty fields out, so that a state's address is short
