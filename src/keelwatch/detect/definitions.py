@@ -91,8 +91,7 @@ def _apply(item: Item, known: dict[str, Definition], problems: Problems) -> None
     found = _complete(item, problems)
     if before is not None and before.place.file == item.place.file:
         problems.warn(item.place, f"{item.kind} {item.name!r} replaces the one of line {before.place.line}")
-    if found is not None:
-        known[item.name] = found
+    known[item.name] = found
 
 
 def _only_enables(item: Item) -> bool:
@@ -147,8 +146,8 @@ def _override(item: Item, problems: Problems) -> dict[str, str]:
     return found
 
 
-def _complete(item: Item, problems: Problems) -> Definition | None:
-    """A definition that stands for itself; None when something it needs is absent."""
+def _complete(item: Item, problems: Problems) -> Definition:
+    """A definition that stands for itself. What it lacks is noted; the rest of it is still checked."""
     needed = {
         "list": ("items",),
         "macro": ("condition",),
@@ -159,10 +158,7 @@ def _complete(item: Item, problems: Problems) -> Definition | None:
         problems.error(
             item.place, f"{item.kind} {item.name!r} has no {', '.join(absent)}", "add what is missing"
         )
-    values = _values(item, problems)
-    if absent or any(key not in values for key in needed):
-        return None
-    return Definition(item.kind, item.name, item.place, **values)
+    return Definition(item.kind, item.name, item.place, **_values(item, problems))
 
 
 def _values(item: Item, problems: Problems) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from keelwatch.detect.text import Text
 
 MAX_NODES = 50_000
 """Checks in one condition after its macros are put in."""
-MAX_DEPTH = 80
-"""Levels of `and`, `or`, `not` inside one another after macros are put in."""
+MAX_DEPTH = 56
+"""Levels of `and`, `or`, `not` inside one another after macros are put in. (Python reads 200 parentheses.)"""
+MAX_CHAIN = 30
+"""Macros or lists inside one another."""
 MAX_VALUES = 200_000
 """Values in one list after the lists in it are put in."""
 SOURCES = ("syscall",)
@@ -40,6 +42,7 @@ class Resolver:
         self._problems = problems
         self._lists: dict[str, tuple[str, ...]] = {}
         self._macros: dict[str, ast.Node | None] = {}
+        self._spoken: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         self._open: list[str] = []  # names being resolved, to notice circles
 
     def check_all(self) -> None:
@@ -50,18 +53,22 @@ class Resolver:
             if macro.source in SOURCES and not self._of_plugin(name):
                 self._macro(name)
 
-    def _of_plugin(self, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    def _of_plugin(self, name: str) -> bool:
         """Whether a macro (which need not name its source) is about another source than the kernel."""
-        macro = self._known.macro.get(name)
-        if macro is None or macro.condition is None or name in seen:
-            return False
-        try:
-            nodes = list(ast.walk(parse(macro.condition.value)))
-        except SyntaxFault:
-            return False
-        checks = {node.name.split(".")[0] for node in nodes if isinstance(node, ast.Check)}
-        names = {node.name for node in nodes if isinstance(node, ast.Reference)}
-        return bool(checks & PLUGIN_FAMILIES) or any(self._of_plugin(other, seen | {name}) for other in names)
+        waiting, seen = [name], {name}
+        while waiting:
+            families, names = self._words(waiting.pop())
+            if families & PLUGIN_FAMILIES:
+                return True
+            waiting += names - seen
+            seen |= names
+        return False
+
+    def _words(self, name: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The families of the fields that a macro tests, and the macros that it refers to."""
+        if name not in self._spoken:
+            self._spoken[name] = _words_of(self._known.macro.get(name))
+        return self._spoken[name]
 
     def condition(self, rule: Definition) -> ast.Node | None:
         """The tree of a rule's condition; None when it has mistakes (which are noted)."""
@@ -76,7 +83,13 @@ class Resolver:
         except SyntaxFault as fault:
             self._problems.error(text.place(fault.at), fault.message, fault.hint)
             return None
-        resolved = self._node(parsed, text)
+        try:
+            resolved = self._node(parsed, text)
+        except RecursionError:  # parentheses and macros, each within its limit, nested together
+            self._problems.error(
+                text.place(), "the condition and its macros are nested too deeply", "make it simpler"
+            )
+            return None
         return None if resolved is None else self._bounded(resolved, text)
 
     def _bounded(self, node: ast.Node, text: Text) -> ast.Node | None:
@@ -121,14 +134,16 @@ class Resolver:
             circle = " → ".join((*self._open[self._open.index(name) :], name))
             self._problems.error(place, f"macros refer to one another in a circle: {circle}")
             return None
+        if len(self._open) >= MAX_CHAIN:
+            self._problems.error(place, f"more than {MAX_CHAIN} macros inside one another", "make it simpler")
+            return None
         return self._macro(name)
 
     def _macro(self, name: str) -> ast.Node | None:
         if name not in self._macros:
             self._open.append(name)
-            found = self._tree(self._known.macro[name])
+            self._macros[name] = self._tree(self._known.macro[name])
             self._open.pop()
-            self._macros[name] = found
         return self._macros[name]
 
     def _test(self, check: ast.Check, text: Text) -> ast.Node | None:
@@ -196,12 +211,24 @@ class Resolver:
             return (unescape(written[1:-1]),)
         if written not in self._known.list:
             return (written,)
+        if len(self._open) >= MAX_CHAIN:
+            self._problems.error(item.place(), f"more than {MAX_CHAIN} lists inside one another")
+            return ()
         if f"list {written}" in self._open:
             self._problems.error(
                 item.place(), f"list {definition.name!r} contains itself by way of {written!r}"
             )
             return ()
         return self._list(written)
+
+
+def _words_of(macro: Definition | None) -> tuple[frozenset[str], frozenset[str]]:
+    try:
+        nodes = list(ast.walk(parse(macro.condition.value))) if macro and macro.condition else []
+    except SyntaxFault:
+        nodes = []
+    families = frozenset(node.name.split(".")[0] for node in nodes if isinstance(node, ast.Check))
+    return families, frozenset(node.name for node in nodes if isinstance(node, ast.Reference))
 
 
 def measure(node: ast.Node) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from keelwatch.detect.errors import Place
 
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 BLANK = " \t\r\n\x85\u2028\u2029"
+BLANK_ESCAPES = tuple(" \tntrNLP\r\n")
+"""What follows a backslash in double quotes to stand for a blank, or for none at a line's end."""
 ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 
 
@@ -98,8 +100,8 @@ def align(raw: str, value: str, style: str) -> list[int]:
     offsets = []
     for character in value:
         if character not in BLANK:
-            while at < len(raw) and (raw[at] in BLANK or _joins_lines(raw, at, style)):
-                at += 1
+            while blank := _blank_width(raw, at, style):
+                at += blank
         offsets.append(min(at, max(len(raw) - 1, 0)))
         if character not in BLANK:
             at += _width(raw, at, style)
@@ -115,8 +117,11 @@ def _body(raw: str, style: str) -> int:
     return 1 if style in ("'", '"') else 0
 
 
-def _joins_lines(raw: str, at: int, style: str) -> bool:
-    return style == '"' and raw[at] == "\\" and raw[at + 1 : at + 2] in ("\n", "\r")
+def _blank_width(raw: str, at: int, style: str) -> int:
+    """How many characters of the file make up the blank at `at`; 0 when none stands there."""
+    if style == '"' and raw[at : at + 1] == "\\" and raw[at + 1 : at + 2] in BLANK_ESCAPES:
+        return len("\\n")
+    return int(raw[at : at + 1] in BLANK and at < len(raw))
 
 
 def _width(raw: str, at: int, style: str) -> int:
