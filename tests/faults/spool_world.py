@@ -23,13 +23,13 @@ class Writer(threading.Thread):
         folder.mkdir(parents=True)
         self._log = folder / "0.log"
         self._pace = pace
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self.lines = 0
 
     def run(self) -> None:
         file = self._log.open("ab", buffering=0)
         rotated: list[Path] = []
-        while not self._stop.wait(self._pace):
+        while not self._ending.wait(self._pace):
             file.write(b"".join(self._next() for _ in range(50)))
             if self._log.stat().st_size > 150_000:
                 rotated.append(self._log.rename(f"{self._log}.{time.time_ns():020d}"))
@@ -59,7 +59,7 @@ class Writer(threading.Thread):
         path.unlink()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ending.set()
         self.join()
 
 

@@ -21,7 +21,7 @@ def points() -> list[str]:
     """Every fault point that the ship room passes in normal work, read from its source."""
     text = "".join(path.read_text() for path in SOURCE.glob("*.py"))
     found = set(re.findall(r'faults\.point\("([a-z.]+)"\)', text))
-    writes = re.findall(r'_write\(\w+, data, "([a-z.]+)"\)', text)
+    writes = re.findall(r'_write\([\w.]+, data, "([a-z.]+)"\)', text)
     found |= {f"{place}.{step}" for place in writes for step in ("half", "written")}
     return sorted(found - {"spool.salvage.counted", "spool.corrupt.linked", "spool.reopen.truncated"})
 

@@ -1,16 +1,10 @@
-"""Log files as they lie on disk: rotated by rename, compressed later, recognised by their first line.
-
-Kubelet: 0.log → 0.log.20260101-120000 → 0.log.20260101-120000.gz (kubernetes pkg/kubelet/logs).
-Docker: X-json.log → X-json.log.1 → X-json.log.2, with `compress` .gz from .1 on.
-"""
+"""Log files, plain or compressed, recognised by their first line whatever their name and inode."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import os
-import re
 import stat
 import zlib
 from pathlib import Path
@@ -20,7 +14,6 @@ READ_SIZE = 1 << 20
 
 _HEAD = 256
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-_NUMBERED = re.compile(r"\d{1,4}")
 
 
 class LogFile:
@@ -110,6 +103,14 @@ def whole_fingerprint(head: bytes) -> str:
     return fingerprint(head) or _named(head, min(len(head), _HEAD))
 
 
+def is_file(file: LogFile, expected: str) -> bool:
+    """Whether the file begins as `expected` says, if it says anything. False if it cannot be read."""
+    try:
+        return not expected or has_fingerprint(file, expected)
+    except OSError:
+        return False
+
+
 def _named(head: bytes, length: int) -> str:
     return f"{length}:{hashlib.blake2b(head[:length], digest_size=12).hexdigest()}"
 
@@ -119,26 +120,3 @@ def has_fingerprint(file: LogFile, expected: str) -> bool:
     length = int(expected.partition(":")[0])
     head = file.head(length)
     return len(head) == length and _named(head, length) == expected
-
-
-def candidates(path: Path) -> list[Path]:
-    """The files of the log written to `path`, oldest first; a plain file hides its compressed copy."""
-    found: dict[str, Path] = {}
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
-        for entry in entries:
-            if not entry.name.startswith(path.name) or entry.name.endswith(".tmp"):
-                continue
-            stem = entry.name.removesuffix(".gz")
-            if stem not in found or stem == entry.name:
-                found[stem] = path.parent / entry.name
-    rotated = [stem for stem in found if stem[len(path.name) : len(path.name) + 1] in ("", ".", "-")]
-    return [found[stem] for stem in sorted(rotated, key=lambda stem: _age(stem[len(path.name) :]))]
-
-
-def _age(suffix: str) -> tuple[int, int, str]:
-    """Sort key, oldest first: Docker's numbers fall with time, time stamps rise, no suffix is newest."""
-    if not suffix:
-        return (2, 0, "")
-    if _NUMBERED.fullmatch(suffix[1:]):
-        return (0, -int(suffix[1:]), "")
-    return (1, 0, suffix)

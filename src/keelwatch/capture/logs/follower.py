@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from keelwatch.capture.logs.batch import LogBatch, LogRound, LogTarget
-from keelwatch.capture.logs.files import candidates
 from keelwatch.capture.logs.position import Position
+from keelwatch.capture.logs.rotation import listing
 from keelwatch.capture.logs.stream import Chunk, LogStream
 from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
@@ -140,7 +140,7 @@ class Follower:
             return
         self._swept = now
         for name, position in list(self._resting.items()):
-            if candidates(Path(position.path)):
+            if listing(Path(position.path)):
                 continue
             round_.checkpoints[name] = None
             del self._resting[name]

@@ -15,7 +15,8 @@ class Position:
     `fingerprint` is empty until a first line is whole. `pending` are parts of lines that wait for
     their end; `continuing` is not None in the middle of a line that is too long, and is what its
     next piece starts with. `day` is the day of the last line read. `ended`: the container is gone
-    and everything it wrote is read.
+    and everything it wrote is read. `done` are the fingerprints of the files read before this one,
+    the latest few.
     """
 
     path: str
@@ -26,6 +27,7 @@ class Position:
     continuing: bytes | None = None
     day: str = ""
     ended: bool = False
+    done: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The position as a checkpoint (JSON types only); empty fields are left out."""
@@ -38,6 +40,8 @@ class Position:
             record["continuing"] = self.continuing.decode("latin-1")
         if self.day:
             record["day"] = self.day
+        if self.done:
+            record["done"] = self.done
         if self.ended:
             record["ended"] = True
         return record
@@ -55,4 +59,5 @@ class Position:
             continuing=None if continuing is None else continuing.encode("latin-1"),
             day=str(record.get("day", "")),
             ended=bool(record.get("ended", False)),
+            done=list(record.get("done", [])),
         )

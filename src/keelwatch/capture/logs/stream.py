@@ -14,16 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keelwatch.capture.logs.batch import LogTarget
-from keelwatch.capture.logs.files import (
-    READ_SIZE,
-    LogFile,
-    candidates,
-    fingerprint,
-    has_fingerprint,
-    open_log,
-    whole_fingerprint,
-)
+from keelwatch.capture.logs.files import READ_SIZE, LogFile, is_file, whole_fingerprint
 from keelwatch.capture.logs.position import Position
+from keelwatch.capture.logs.rotation import name_of, open_all, open_copy, open_newer
 from keelwatch.decode import cri, jsonfile
 from keelwatch.decode.lines import split_days
 from keelwatch.kit import clock
@@ -37,6 +30,9 @@ it for a moment after the new file has appeared."""
 
 MAX_HELD = 64
 """Files of one stream kept open at most."""
+
+MAX_DONE = 8
+"""Files read before that a position remembers."""
 
 _FORMATS = {"cri": cri, "json-file": jsonfile}
 
@@ -75,26 +71,22 @@ class LogStream:
         path = self.target.path
         if not self._files:
             self._start()
-            return
-        if _inode(path) == self._files[-1].inode:
-            return
-        for newer in self._newer_files():
-            self._open(newer)
+        elif _inode(path) != self._files[-1].inode:
+            self._files += open_newer(path, self._files, self.position.done)
         while len(self._files) > MAX_HELD:
             self._lose("too many rotated files wait to be read")
             self._advance()
 
     def _start(self) -> None:
-        paths = candidates(self.target.path)
-        if not paths:
+        self._files += open_all(self.target.path)
+        if not self._files:
             return
-        for path in paths:
-            self._open(path)
         at = self._locate()
         if at is None:
             self._note_gone()
-            self._begin_file()
-        for _ in range(at or 0):
+            at = self._first_unread()
+            self._begin_file(at)
+        for _ in range(at):
             self._files.popleft().close()
         self._seen = self.position.offset
 
@@ -103,52 +95,22 @@ class LogStream:
             detail = f"the file that was read to byte {self.position.offset} is gone"
             self._add_gap("log_vanished", 0, "bytes", detail)
 
+    def _first_unread(self) -> int:
+        known = [index for index, file in enumerate(self._files) if name_of(file) in self.position.done]
+        return max(known, default=-1) + 1
+
     def _locate(self) -> int | None:
         """The index of the file that the position is about: by inode, or else by its first line."""
         position = self.position
         for index, file in enumerate(self._files):
-            if file.inode == position.inode and _is_file(file, position.fingerprint):
+            if file.inode == position.inode and is_file(file, position.fingerprint):
                 return index
         if position.fingerprint:
             for index, file in enumerate(self._files):
-                if _is_file(file, position.fingerprint):
+                if is_file(file, position.fingerprint):
                     position.inode = file.inode
                     return index
         return None
-
-    def _open(self, path: Path) -> None:
-        try:
-            self._files.append(open_log(path))
-        except FileNotFoundError:
-            pass  # rotated again since it was listed: the next look finds its new name
-        except OSError as error:
-            log.warning("cannot read log %s: %s", path, error)
-
-    def _newer_files(self) -> list[Path]:
-        """Files that were written after the newest one held."""
-        paths = candidates(self.target.path)
-        held = {file.inode for file in self._files}
-        newest = self._files[-1]
-        for index, path in enumerate(paths):
-            if _inode(path) == newest.inode or (path.suffix == ".gz" and self._is_copy(path, newest)):
-                newest.path = path
-                return paths[index + 1 :]
-        if newest.path == self.target.path:
-            paths = paths[-1:]  # renamed and deleted between two looks
-        later = [path for path in paths if path == self.target.path or path > newest.path]
-        return [path for path in later if _inode(path) not in held]
-
-    @staticmethod
-    def _is_copy(path: Path, file: LogFile) -> bool:
-        try:
-            name = fingerprint(file.head())
-            copy = open_log(path)
-        except OSError:
-            return False
-        try:
-            return bool(name) and _is_file(copy, name)
-        finally:
-            copy.close()
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -201,7 +163,7 @@ class LogStream:
 
     def _is_another(self, file: LogFile, now: tuple[int, float]) -> bool:
         """Whether a file that has changed begins differently: it was truncated and has grown again."""
-        return now != self._looked and not _is_file(file, self.position.fingerprint)
+        return now != self._looked and not is_file(file, self.position.fingerprint)
 
     def _take(self, file: LogFile, data: bytes, changed: float) -> Chunk | None:
         """Take whole lines from `data`; a last line without an end only if it will never get one."""
@@ -283,9 +245,11 @@ class LogStream:
         self._files.popleft().close()
         self._begin_file()
 
-    def _begin_file(self) -> None:
+    def _begin_file(self, index: int = 0) -> None:
         position = self.position
-        position.inode = self._files[0].inode if self._files else 0
+        if position.fingerprint:
+            position.done = [*position.done, position.fingerprint][-MAX_DONE:]
+        position.inode = self._files[index].inode if index < len(self._files) else 0
         position.fingerprint, position.offset, position.continuing = "", 0, None
         self._tried, self._seen, self._failed = -1, 0, False
 
@@ -302,25 +266,17 @@ class LogStream:
     def _truncated(self) -> Chunk:
         """The file was cut back in place. Perhaps it was copied before: then the copy is read on."""
         position = self.position
-        for path in candidates(self.target.path):
-            if position.fingerprint and _inode(path) != self._files[0].inode and self._adopt_copy(path):
-                return Chunk(position.offset, 0)
+        copy = None
+        if position.fingerprint:
+            copy = open_copy(self.target.path, self._files[0], position.fingerprint)
+        if copy is not None:
+            self._files.appendleft(copy)
+            position.inode = copy.inode
+            self._tried, self._seen = -1, position.offset
+            return Chunk(position.offset, 0)
         self._lose("truncated; more may have been in it")
         self._begin_file()
         return Chunk(0, 0)
-
-    def _adopt_copy(self, path: Path) -> bool:
-        try:
-            copy = open_log(path)
-        except OSError:
-            return False
-        if not _is_file(copy, self.position.fingerprint):
-            copy.close()
-            return False
-        self._files.appendleft(copy)
-        self.position.inode = copy.inode
-        self._tried, self._seen = -1, self.position.offset
-        return True
 
     def _lose(self, why: str) -> None:
         unread = max(0, self._seen - self.position.offset)
@@ -334,13 +290,6 @@ class LogStream:
         """Close the files."""
         while self._files:
             self._files.popleft().close()
-
-
-def _is_file(file: LogFile, expected: str) -> bool:
-    try:
-        return not expected or has_fingerprint(file, expected)
-    except OSError:
-        return False
 
 
 def _inode(path: Path) -> int:
