@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 
 from keelwatch.ingest.intake import Intake
 from keelwatch.model.gap import Gap
@@ -64,5 +63,5 @@ class InvalidLines:
 def _gap(row: dict[str, object]) -> Gap:
     identity = Identity(**{name: row[name] for name in IDENTITY_COLUMNS})  # type: ignore[arg-type]
     first, last = int(str(row["first"])), int(str(row["last"]))
-    detail = f"stored as they are at {time.time_ns()}"
+    detail = "stored as they are, with an empty stream"
     return Gap("logs", "line_invalid", first, last, int(str(row["lines"])), "lines", identity, detail)

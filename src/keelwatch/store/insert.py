@@ -157,5 +157,6 @@ def _edge_utc(index: int) -> str:
 
 def _edge_time(index: int) -> str:
     """The time of a chunk's first (1) or last (-1) line, to the second, or NULL."""
-    stamp = f"substring(raw[{index}], 1, 19)"
-    return f"if(substring(raw[{index}], 11, 1) = 'T', toDateTime64OrNull({stamp}, 9, 'UTC'), NULL)"
+    line = f"raw[{index}]"
+    stamp = f"substring(if(json, JSONExtractString({line}, 'time'), {line}), 1, 19)"
+    return f"if(substring({stamp}, 11, 1) = 'T', toDateTime64OrNull({stamp}, 9, 'UTC'), NULL)"
