@@ -24,7 +24,8 @@ DAY = "2026-01-15"
 CONTAINER = "c0ffee" + "0" * 58
 IDENTITY = Identity(
     cluster="test", node="node-1", namespace="shop", pod="checkout-5d-x1", pod_uid="u-1", container="app",
-    container_id=CONTAINER, image="registry.test/shop/checkout:1", workload_kind="Deployment", workload="checkout",
+    container_id=CONTAINER, image="registry.test/shop/checkout:1", workload_kind="Deployment",
+    workload="checkout",
     revision="5d", identity_source="workload=inferred",
 )  # fmt: skip
 _MAIN = """
