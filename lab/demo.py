@@ -93,6 +93,8 @@ def _tell(containerd: Containerd, stack: Stack) -> bool:
     console.print(
         "[green]everything was seen[/]" if seen and logs_complete else "[red]not everything was seen[/]"
     )
+    if not (seen and logs_complete):
+        console.print(escape(stack.log.read_text(errors="replace")[-5000:]))
     return seen and logs_complete
 
 

@@ -11,6 +11,7 @@ const volatile struct kw_knobs kw_knobs SEC(".rodata.knobs") = {};
 struct kw_process {
 	u8 container[32]; // zeros: a child of a kernel usermode helper
 	u64 start;
+	u64 root; // the root directory's dentry of the runtime that brought it
 	u32 phase;
 	u32 reserved;
 };
@@ -112,10 +113,9 @@ struct {
 	__type(value, struct kw_module_name);
 } kw_modules SEC(".maps");
 
-// Of the first process, found when the machine's processes are read at load.
+// Found when the machine's processes are read at load.
 struct kw_host {
-	u64 root;   // its root directory's dentry
-	u64 device; // its root's superblock, when that is an overlay itself
+	u64 device; // of the first process's root, when that is an overlay itself
 };
 struct kw_host kw_host;
 

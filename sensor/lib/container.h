@@ -9,10 +9,11 @@
 // runtime's monitor beside the container.
 //
 // Phase: a process that comes from the host is the runtime at work ("setup"), and so are its
-// children, until one executes a program with another root directory than the machine's first
-// process has. That is the entrypoint (or the command of an exec into the container): runtimes
-// enter the root file system before, and re-execute themselves only before that. Descendants of
-// a process in phase "run" are in phase "run".
+// children, until one executes a program with another root directory than the runtime's: its
+// parent's, when it came. That is the entrypoint (or the command of an exec into the container):
+// runtimes enter the root file system before, and re-execute themselves only before that. (The
+// arriving process's own root would not do: for an exec, runc enters the root first, then the
+// cgroup.) Descendants of a process in phase "run" are in phase "run".
 #pragma once
 
 #include "read.h"
@@ -153,4 +154,9 @@ static __always_inline void kw_remember(u32 pid, struct kw_process *process)
 static __always_inline u64 kw_root(struct task_struct *task)
 {
 	return (u64)BPF_CORE_READ(task, fs, root.dentry);
+}
+
+static __always_inline u64 kw_parent_root(struct task_struct *task)
+{
+	return kw_root(BPF_CORE_READ(task, real_parent));
 }

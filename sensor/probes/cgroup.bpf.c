@@ -15,6 +15,7 @@ int kw_cgroup_attach(u64 *ctx)
 		return 0;
 	process.start = BPF_CORE_READ(task, group_leader, start_boottime);
 	process.phase = KW_SETUP;
+	process.root = kw_parent_root(task);
 	kw_remember(pid, &process);
 	return 0;
 }

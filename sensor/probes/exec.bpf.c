@@ -203,7 +203,7 @@ int kw_exec(u64 *ctx)
 		actor = kw_adopt_helper(task);
 	if (!actor && !kw_is_host_exec(task))
 		return 0;
-	if (actor && actor->phase == KW_SETUP && kw_root(task) != kw_host.root)
+	if (actor && actor->phase == KW_SETUP && kw_root(task) != actor->root)
 		actor->phase = KW_RUN;
 	slot = kw_claim(KW_EXEC);
 	if (slot < 0)

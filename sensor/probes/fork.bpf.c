@@ -81,9 +81,11 @@ int kw_fork(u64 *ctx)
 	if (actor) {
 		__builtin_memcpy(process.container, actor->container, sizeof(process.container));
 		process.phase = actor->phase;
+		process.root = actor->root;
 		kw_remember(pid, &process);
 	} else if (kw_is_born_elsewhere(parent, child) && kw_task_id(child, process.container)) {
 		process.phase = KW_SETUP;
+		process.root = kw_root(parent);
 		kw_remember(pid, &process);
 	}
 	if (actor || kw_knobs.host)

@@ -2,12 +2,28 @@
 // The processes that are there already when the sensor is loaded, read once by a task iterator.
 #include "../lib/container.h"
 
+#define KW_ANCESTORS 32
+
 static __always_inline void kw_note_host(struct task_struct *first)
 {
 	struct super_block *sb = BPF_CORE_READ(first, fs, root.dentry, d_sb);
 
-	kw_host.root = kw_root(first);
 	kw_host.device = kw_is_overlay(sb) ? BPF_CORE_READ(sb, s_dev) : 0;
+}
+
+// The runtime's root: that of the nearest ancestor which has another one than the task. There is
+// none while the runtime has not entered the container's root yet.
+static __always_inline u64 kw_runtime_root(struct task_struct *task)
+{
+	u64 root = kw_root(task), above = root;
+
+	for (int i = 0; i < KW_ANCESTORS && above == root; i++) {
+		task = BPF_CORE_READ(task, real_parent);
+		above = kw_root(task);
+		if (BPF_CORE_READ(task, pid) <= 1)
+			break;
+	}
+	return above;
 }
 
 SEC("iter/task")
@@ -25,7 +41,8 @@ int kw_seed(struct bpf_iter__task *ctx)
 	if (!kw_task_id(task, process.container))
 		return 0;
 	process.start = BPF_CORE_READ(task, start_boottime);
-	process.phase = kw_root(task) == kw_host.root ? KW_SETUP : KW_RUN;
+	process.root = kw_runtime_root(task);
+	process.phase = process.root == kw_root(task) ? KW_SETUP : KW_RUN;
 	kw_remember(pid, &process);
 	return 0;
 }

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from keelwatch.enrich.catalog import Catalog
 from keelwatch.enrich.content import in_image
 from keelwatch.enrich.processes import ProcessTree
 from keelwatch.enrich.provenance import FileHistory
 from keelwatch.kit import clock
+from keelwatch.kit.lru import LRU
 from keelwatch.model.event import Event
 from keelwatch.model.observation import Observation
 from keelwatch.model.process import Process
@@ -26,7 +25,8 @@ class Enricher:
         self._tree = tree
         self._catalog = catalog
         self._history = history
-        self._in_image: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._mounts = LRU[int, str](MAX_CACHE)  # mount namespace -> container
+        self._in_image = LRU[tuple[str, str], bool](MAX_CACHE)
         self.boot_offset = clock.boot_offset()
 
     def enrich(self, seen: Observation) -> Event | None:
@@ -35,8 +35,9 @@ class Enricher:
         container = seen.container_id or process.container_id
         if seen.kind in SILENT:
             return None
-        if seen.kind == "exec" and seen.overlay and seen.phase == "run":
+        if seen.kind == "exec" and seen.overlay and seen.phase == "run" and container:
             self._catalog.learn_device(seen.device, container)
+            self._mounts[seen.mount_ns] = container
         event = self._event(seen, process, container)
         if seen.kind in FILE_KINDS:
             if seen.phase == "run" and seen.overlay:
@@ -49,7 +50,7 @@ class Enricher:
         self._tree.sweep()
 
     def _event(self, seen: Observation, process: Process, container: str) -> Event:
-        owner = self._catalog.owner_of(seen.device) if seen.device else ""
+        owner = self._owner(seen)
         return Event(
             time=seen.time + self.boot_offset,
             kind=seen.kind,
@@ -83,6 +84,18 @@ class Enricher:
             name=seen.name,
         )
 
+    def _owner(self, seen: Observation) -> str:
+        """The container whose file it is, by the file's superblock.
+
+        For a call by path the sensor only knows the superblock that a host process stands in, which is
+        not where an absolute path leads; so the path, or the process's view of the mounts, has to agree.
+        """
+        owner = self._catalog.owner_of(seen.device) if seen.device else ""
+        if not owner or seen.container_id or seen.path_source != "user":
+            return owner
+        inside = f"/{owner}/rootfs/" in seen.path or "/merged/" in seen.path
+        return owner if inside or self._mounts.get(seen.mount_ns) == owner else ""
+
     def _drift(self, event: Event, container: str) -> str:
         """Whether the file that is being changed is one that the image brought."""
         owner = event.file_identity.container_id if event.file_identity else container
@@ -92,6 +105,4 @@ class Enricher:
             at = self._catalog.container(owner)
             known = at is not None and in_image(key[1], at.layers)
             self._in_image[key] = known
-            if len(self._in_image) > MAX_CACHE:
-                self._in_image.popitem(last=False)
         return "changed" if known else "new"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from keelwatch.enrich.procfs import PROC
 from keelwatch.enrich.provenance import subject
+from keelwatch.kit.lru import LRU
 from keelwatch.model.event import Event
 
 MAX_CACHE = 4096
@@ -44,7 +44,7 @@ class Examiner:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._hashes: OrderedDict[tuple[int, ...], str] = OrderedDict()
+        self._hashes = LRU[tuple[int, ...], str](MAX_CACHE)
 
     def examine(self, event: Event, layers: Layers, *, overlay: bool, written: bool) -> Content:
         """Say what the program or script that an exec event runs is, compared with the image."""
@@ -103,8 +103,6 @@ class Examiner:
         if known is None:
             known = _sha256(file)
             self._hashes[key] = known
-            if len(self._hashes) > MAX_CACHE:
-                self._hashes.popitem(last=False)
         return known
 
 

@@ -6,10 +6,10 @@ are not reported by the sensor; they are read from /proc when a child of theirs 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 
 from keelwatch.enrich import procfs
+from keelwatch.kit.lru import LRU
 from keelwatch.model.observation import Observation
 from keelwatch.model.process import MAX_ANCESTORS, Process
 
@@ -25,7 +25,7 @@ class ProcessTree:
 
     def __init__(self) -> None:
         self._now: dict[int, Process] = {}
-        self._adopters: OrderedDict[str, Process] = OrderedDict()  # container id -> its shim
+        self._adopters = LRU[str, Process](MAX_ADOPTERS)  # container id -> its shim
 
     def __len__(self) -> int:
         return len(self._now)
@@ -140,7 +140,7 @@ class ProcessTree:
             return self._adopters.get(seen.container_id)
         self._link(found)
         if seen.container_id and not found.container_id and found.exe:
-            _put(self._adopters, seen.container_id, found)
+            self._adopters[seen.container_id] = found
         return found
 
     def _adopt(self, pid: int) -> Process | None:
@@ -162,13 +162,6 @@ class ProcessTree:
 
 def _same(one: int, other: int) -> bool:
     return abs(one - other) <= START_TOLERANCE
-
-
-def _put(adopters: OrderedDict[str, Process], container_id: str, shim: Process) -> None:
-    adopters[container_id] = shim
-    adopters.move_to_end(container_id)
-    if len(adopters) > MAX_ADOPTERS:
-        adopters.popitem(last=False)
 
 
 def _executed(before: Process | None, parent: Process | None) -> Process | None:

@@ -6,11 +6,11 @@ a chmod or rename by path leaves no object to read. Both indexes are bounded; th
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keelwatch.kit.clock import iso
+from keelwatch.kit.lru import LRU
 from keelwatch.model.event import Event, Story
 from keelwatch.model.process import Process
 
@@ -44,9 +44,8 @@ class FileHistory:
     """What is known of the files written in containers. One pipeline owns it."""
 
     def __init__(self, limit: int = MAX_FILES) -> None:
-        self._limit = limit
-        self._by_inode: OrderedDict[tuple[int, int], _File] = OrderedDict()
-        self._by_path: OrderedDict[tuple[str, str], _File] = OrderedDict()
+        self._by_inode = LRU[tuple[int, int], _File](limit)
+        self._by_path = LRU[tuple[str, str], _File](limit)
 
     def record(self, event: Event) -> None:
         """Remember what a successful file event says about its file."""
@@ -99,7 +98,7 @@ class FileHistory:
         if file is None:
             return
         file.renamed = _step(event, event.kind)
-        _put(self._by_path, (container, event.path), file, self._limit)
+        self._by_path[container, event.path] = file
         if event.kind == "rename":
             self._by_path.pop((container, event.old_path), None)
 
@@ -115,8 +114,8 @@ class FileHistory:
         by_path = (event.process.container_id, path)
         file = (self._by_inode.get(key) if event.inode else None) or self._by_path.get(by_path) or _File()
         if event.inode:
-            _put(self._by_inode, key, file, self._limit)
-        _put(self._by_path, by_path, file, self._limit)
+            self._by_inode[key] = file
+        self._by_path[by_path] = file
         return file
 
 
@@ -128,13 +127,6 @@ def subject(event: Event) -> str:
 def with_content(story: Story, content: str) -> Story:
     """Add what the examination of the file found."""
     return replace(story, content=content, sentence=story.sentence + _CONTENT_WORDS.get(content, ""))
-
-
-def _put(index: OrderedDict[Any, _File], key: Any, file: _File, limit: int) -> None:
-    index[key] = file
-    index.move_to_end(key)
-    if len(index) > limit:
-        index.popitem(last=False)
 
 
 def _step(event: Event, how: str) -> Step:
