@@ -114,8 +114,8 @@ def test_nothing_in_a_record_runs_or_draws(analyst: Visit, hub: Hub) -> None:
     hub.sender.lines(evil, [(now, "stdout", f"{HOSTILE} \x1b[2J\u202egpj.exe")])
     mine = quote(f"w{HOSTILE}", safe="")
     pages = [*PAGES, "/alerts/evil-1", f"/logs?grep={quote(HOSTILE)}", f"/logs?since=1h&workload=Deployment/{mine}",
-             f"/workloads/{quote('n' + HOSTILE, safe='')}/Deployment/{mine}", f"/alerts?rule={quote(HOSTILE)}",
-             "/logs?live=true", f"/login?next=/{quote(HOSTILE)}"]  # fmt: skip
+             f"/workloads/-/Deployment/{mine}", f"/alerts?rule={quote(HOSTILE)}",
+             "/logs?live=true", "/login?next=" + quote(f"/logs?grep={quote(HOSTILE)}")]  # fmt: skip
     for path in pages:
         answer = page.goto(path)
         assert answer is not None

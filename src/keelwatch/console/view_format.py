@@ -172,6 +172,8 @@ def active_filters(filters: Mapping[str, str]) -> list[tuple[str, str]]:
 def workload_path(record: Mapping[str, Any]) -> str:
     """The address of a workload's page; `-` stands for an empty part."""
     parts = (record.get("namespace"), record.get("workload_kind"), record.get("workload"))
+    if any("/" in str(part or "") for part in parts[:2]):  # no such names in Kubernetes, but who knows
+        return "/workloads?" + workload_query(record)
     return "/workloads/" + "/".join(quote(str(part or "-"), safe="") for part in parts)
 
 

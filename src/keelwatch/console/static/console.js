@@ -135,6 +135,10 @@
   document.querySelector("[data-close]")?.addEventListener("click", () => document.getElementById("keys").close());
   drawAll();
   tail();
+  document.querySelectorAll(".lines.box").forEach((box) => {
+    const here = box.querySelector(".marked");
+    if (here) box.scrollTop = here.offsetTop - box.offsetTop - box.clientHeight / 2;
+  });
   let resizing;
   addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawAll, 120); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
