@@ -26,7 +26,7 @@ check: setup-dev ## Format, lint, types, import contracts, C warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(MAKE) -C sensor check PYTHON=$(CURDIR)/$(BIN)/python CLANG_FORMAT=$(CURDIR)/$(BIN)/clang-format
+	$(MAKE) -C sensor all check-format PYTHON=$(CURDIR)/$(BIN)/python CLANG_FORMAT=$(CURDIR)/$(BIN)/clang-format
 
 .PHONY: format
 format: setup-dev ## Format Python and C
