@@ -23,8 +23,7 @@ def parameter(value: Value) -> str:
         return value.translate(_FIELD)
     if isinstance(value, int | float):
         return str(value)
-    # Inside an array the elements are quoted, and the whole is then unescaped once more.
-    return f"[{', '.join(literal(item) for item in value)}]".translate(_FIELD)
+    return f"[{', '.join(literal(item) for item in value)}]"  # elements are read as quoted strings
 
 
 def parameters(values: Parameters) -> dict[str, str]:
