@@ -3,6 +3,7 @@
 import gzip
 import os
 import shutil
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -466,3 +467,52 @@ def test_any_history_of_writes_rotations_and_restarts_keeps_each_line_once(tmp_p
         written += half
     assert reader.finish() == written
     assert not reader.gaps
+
+
+def test_rotation_and_compression_while_the_folder_is_being_listed(log):
+    """Readers that start anew all the time meet the folder in every state of a rotation."""
+    written: list[bytes] = []
+    stop = threading.Event()
+
+    def rotate() -> None:
+        kept: list[Path] = []
+        for n in range(10**6):
+            if stop.is_set():
+                return
+            written.append(line(n))
+            append(log, line(n))
+            kept.append(log.rename(log.with_name(f"0.log.20260131-{n:06d}")))
+            if len(kept) > 2:
+                compress_by_rename(kept.pop(0))
+            if n % 2:
+                time.sleep(0.001)
+            while len(list(log.parent.iterdir())) > 30 and not stop.is_set():
+                time.sleep(0.005)
+                delete_read(log, reader.data.count(b"\n"))
+
+    reader = Reader(log)
+    writer = threading.Thread(target=rotate)
+    writer.start()
+    ends = time.monotonic() + 4
+    while time.monotonic() < ends:
+        for _ in range(3):
+            reader.read()
+        reader.restart()
+    stop.set()
+    writer.join()
+    settle(reader)
+    assert reader.finish() == b"".join(written)
+    assert not reader.gaps
+
+
+def compress_by_rename(path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(gzip.compress(path.read_bytes()))
+    temporary.rename(path.with_name(path.name + ".gz"))
+    path.unlink()
+
+
+def delete_read(log: Path, read: int) -> None:
+    for old in sorted(log.parent.glob("0.log.*.gz"))[:10]:
+        if int(old.name[-9:-3]) < read - 5:
+            old.unlink()
