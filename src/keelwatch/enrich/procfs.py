@@ -13,7 +13,7 @@ PROC = Path("/proc")
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 MAX_CMDLINE = 16 << 10
 _CONTAINER = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?:\.scope)?$")
-_NOT_A_CONTAINER = "crio-conmon-"
+_NOT_A_CONTAINER = ("crio-conmon-", "libpod-conmon-")
 
 
 def pids() -> Iterator[int]:

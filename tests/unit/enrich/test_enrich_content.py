@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +29,7 @@ def run_of(path, **more):
 
 
 def put(layer, path, content):
-    with open(layer + path, "wb") as file:
-        file.write(content)
+    Path(layer + path).write_bytes(content)
 
 
 def examine(layers, path, **more):
@@ -61,8 +61,8 @@ def test_a_file_that_is_gone_is_gone(layers):
 
 
 def test_no_link_is_followed_out_of_the_container(layers):
-    os.symlink("/etc/hostname", layers.upper + "/bin/x")
-    os.symlink("/etc", layers.upper + "/d")
+    Path(layers.upper, "bin/x").symlink_to("/etc/hostname")
+    Path(layers.upper, "d").symlink_to("/etc")
     assert examine(layers, "/bin/x").drift == "gone"
     assert examine(layers, "/d/hostname").drift == "gone"
     assert examine(layers, "/bin/../../../../../../../etc/hostname").drift == "gone"
