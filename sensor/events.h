@@ -188,7 +188,7 @@ struct kw_env_name {
 struct kw_knobs {
 	u32 host;	// not 0: host processes are reported like container processes
 	u32 wake_bytes; // a ring this full wakes the reader
-	u32 inherit;	// not 0: inherited descriptors are reported at exec
+	u32 kinds;	// bit n: kind n is reported
 	u32 env_names;
 
 	struct kw_env_name env[KW_ENV_NAMES];

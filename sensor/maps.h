@@ -7,6 +7,11 @@
 // Set by the loader before load; the verifier removes what a knob switches off.
 const volatile struct kw_knobs kw_knobs SEC(".rodata.knobs") = {};
 
+static __always_inline int kw_is_on(u32 kind)
+{
+	return kw_knobs.kinds >> kind & 1;
+}
+
 // What a process with an entry here did is reported; a process without one is the host's.
 struct kw_process {
 	u8 container[32]; // zeros: a child of a kernel usermode helper

@@ -80,7 +80,7 @@ static int set_knobs(struct kw_sensor *sensor, const struct kw_config *config)
 	knobs->host = config->host;
 	knobs->wake_bytes =
 		config->file_ring < config->process_ring ? config->file_ring / 4 : config->process_ring / 4;
-	knobs->inherit = kw_wanted(config->kinds, KW_INHERIT);
+	knobs->kinds = config->kinds;
 	knobs->env_names = config->environment < KW_ENV_NAMES ? config->environment : KW_ENV_NAMES;
 	for (u32 i = 0; i < knobs->env_names; i++)
 		pack_name(&knobs->env[i], config->names[i]);

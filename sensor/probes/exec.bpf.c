@@ -208,8 +208,9 @@ int kw_exec(u64 *ctx)
 	slot = kw_claim(KW_EXEC);
 	if (slot < 0)
 		return 0;
-	kw_emit_exec(slot, task, bprm, actor);
-	if (kw_knobs.inherit)
+	if (kw_is_on(KW_EXEC))
+		kw_emit_exec(slot, task, bprm, actor);
+	if (kw_is_on(KW_INHERIT))
 		kw_emit_inherited(slot, task, kw_exec_call(task, bprm));
 	kw_release(slot);
 	return 0;

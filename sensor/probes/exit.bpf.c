@@ -42,6 +42,7 @@ int kw_exit(u64 *ctx)
 		if (bpf_map_delete_elem(&kw_processes, &pid))
 			return 0;
 	}
-	kw_emit_exit(task, actor ? &copy : 0);
+	if (kw_is_on(KW_EXIT))
+		kw_emit_exit(task, actor ? &copy : 0);
 	return 0;
 }

@@ -88,7 +88,7 @@ int kw_fork(u64 *ctx)
 		process.root = kw_root(parent);
 		kw_remember(pid, &process);
 	}
-	if (actor || kw_knobs.host)
+	if (kw_is_on(KW_FORK) && (actor || kw_knobs.host))
 		kw_emit_fork(parent, child, actor);
 	return 0;
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from conftest import Watch, act
+from watching import Watch, act
 
 from keelwatch.model.observation import Observation
 from lab import Pod
@@ -15,8 +15,6 @@ pytestmark = [pytest.mark.root, pytest.mark.sensor, pytest.mark.containers]
 AT_FDCWD = -100
 CREATE = 0o101  # O_WRONLY | O_CREAT
 MODE = 0o644
-
-
 
 
 def expect(watch: Watch, pod: Pod, kind: str, path: str, syscall: str, source: str) -> Observation:

@@ -2,7 +2,7 @@
  *
  *   act call NUMBER ARG...                through the 64-bit gate
  *   act int80 NUMBER ARG...               through the 32-bit gate, from this 64-bit program
- *   act x ptrace|writev|clone ...         what needs two processes
+ *   act x ptrace|writev|clone|pidfd       what needs two processes
  *
  * ARG is a number (0x…, octal, negative), s:TEXT for a pointer to TEXT, h:MODE,FLAGS for an
  * open_how, o:PATH for a descriptor of PATH opened for reading, w:PATH for one opened for writing,
@@ -138,6 +138,19 @@ static int born_apart(void)
 	return 0;
 }
 
+static int enter_by_pidfd(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		pause();
+		_exit(0);
+	}
+	printf("%d\n", setns(syscall(SYS_pidfd_open, child, 0), CLONE_NEWUTS));
+	kill(child, SIGKILL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	room = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
@@ -151,5 +164,7 @@ int main(int argc, char **argv)
 		return trace();
 	if (!strcmp(argv[2], "writev"))
 		return write_other();
+	if (!strcmp(argv[2], "pidfd"))
+		return enter_by_pidfd();
 	return born_apart();
 }
