@@ -137,11 +137,18 @@ class ProcessTree:
             if orphan is not None and orphan.ppid > 0:
                 found = self._now.get(orphan.ppid) or self._adopt(orphan.ppid)
         if found is None:
-            return self._adopters.get(seen.container_id)
+            return self._adopter(seen.container_id)
         self._link(found)
         if seen.container_id and not found.container_id and found.exe:
             self._adopters[seen.container_id] = found
         return found
+
+    def _adopter(self, container_id: str) -> Process | None:
+        """Who brings up this container's orphans: of those who started it, the nearest that still runs."""
+        at = self._adopters.get(container_id)
+        while at is not None and (at.ended or not _runs(at)):
+            at = at.parent
+        return at
 
     def _adopt(self, pid: int) -> Process | None:
         found = procfs.read_process(pid)
@@ -162,6 +169,11 @@ class ProcessTree:
 
 def _same(one: int, other: int) -> bool:
     return abs(one - other) <= START_TOLERANCE
+
+
+def _runs(process: Process) -> bool:
+    now = procfs.read_process(process.pid)
+    return now is not None and _same(now.start, process.start)
 
 
 def _executed(before: Process | None, parent: Process | None) -> Process | None:

@@ -92,3 +92,20 @@ def test_container_of_takes_the_outermost_id():
     assert procfs.container_of(f"0::/system.slice/docker-{inner}.scope") == inner
     assert procfs.container_of(f"0::/x/crio-conmon-{inner}.scope") == ""
     assert procfs.container_of("0::/user.slice") == ""
+
+
+def test_an_orphan_is_given_to_whoever_still_runs_not_to_the_runtime_that_ended():
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    ) as runtime:
+        at = procfs.read_process(runtime.pid)
+        tree = ProcessTree()
+        first = tree.apply(
+            seen("exec", 10_000_001, SECOND, ppid=at.pid, parent_start=at.start, path="/bin/app", comm="app")
+        )
+        runtime.communicate(b"\n")
+    later = tree.apply(
+        seen("exec", 10_000_002, 2 * SECOND, ppid=10_000_009, parent_start=SECOND, path="/bin/sh", comm="sh")
+    )
+    assert first.parent.pid == at.pid
+    assert later.parent.pid == os.getpid()
