@@ -17,7 +17,7 @@ from keelwatch.cli.options import (
     with_stream,
 )
 from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, nothing_found, print_each, safe, styled
-from keelwatch.kit.text import short_time
+from keelwatch.kit.text import gap_text, short_time
 
 _EXAMPLES = """
 keelwatch timeline -n shop deploy/checkout --since 30m
@@ -65,8 +65,3 @@ def _text(kind: str, record: Record) -> str:
     if kind == "gap":
         return safe(gap_text(record))
     return safe(str(record.get("kind", "")).replace("_", " "))
-
-
-def gap_text(gap: Record) -> str:
-    """`exec: 12 events lost, ring_full`."""
-    return f"{gap.get('what', '')}: {gap.get('amount', 0)} {gap.get('unit', '')} lost, {gap.get('cause', '')}"

@@ -14,7 +14,7 @@ import orjson
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from keelwatch.kit.text import parse_time, printable, short_time
+from keelwatch.kit.text import length_of, parse_time, printable, short_time
 from keelwatch.query.filter import KINDS
 
 HUES = 8
@@ -40,6 +40,7 @@ def environment() -> Environment:
     made.filters.update(
         active_filters=active_filters, ago=ago, bytes=byte_size, clock=clock, content_words=content_words,
         drift_words=drift_words, hue=hue, instance=instance, instance_title=instance_title, json=to_json,
+        lost=lost,
         marked=marked, mode=mode, number=number, slug=slug, source_words=source_words, span=span, stamp=stamp,
         visible=visible, with_query=with_query, workload_path=workload_path, workload_query=workload_query,
     )  # fmt: skip
@@ -127,6 +128,12 @@ content_words = drift_words
 def source_words(value: str) -> str:
     """Where a path comes from."""
     return _SOURCE.get(value, value)
+
+
+def lost(gap: Mapping[str, Any]) -> str:
+    """How much a gap lost: `12 events`, or how long nothing was observed."""
+    unit = gap.get("unit") or ""
+    return length_of(gap) if unit == "intervals" else f"{number(gap.get('amount'))} {visible(unit)}"
 
 
 def slug(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keelwatch.console.view_reader import Filters, Reader, Record
-from keelwatch.kit.text import parse_time
+from keelwatch.kit.text import gap_text, parse_time
 
 MOST_LINES = 500
 MOST_INSTANCES = 24
@@ -84,8 +84,7 @@ def _line(record: Record) -> Record:
     if kind == "event":
         return base | record | {"message": event_text(record)}
     if kind == "gap":
-        text = f"{record['what']}: {record['amount']} {record['unit']} lost, {record['cause']}"
-        return base | record | {"message": text}
+        return base | record | {"message": gap_text(record)}
     if kind == "lifecycle":
         return base | record | {"message": str(record.get("kind", "")).replace("_", " ")}
     return base | record

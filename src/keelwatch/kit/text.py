@@ -7,7 +7,9 @@ sequence in it could rewrite the analyst's screen, a line break could forge a re
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f"  # C0 but the tab, DEL, C1
@@ -51,6 +53,21 @@ def age(rfc3339: str, now: datetime | None = None) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def gap_text(gap: Mapping[str, Any]) -> str:
+    """What a gap cost: `exec: 12 events lost, ring_full`, or `all: not observed for 6m, agent_down`."""
+    what, cause = gap.get("what", ""), gap.get("cause", "")
+    if gap.get("unit") == "intervals":
+        return f"{what}: not observed for {length_of(gap)}, {cause}"
+    return f"{what}: {gap.get('amount', 0)} {gap.get('unit', '')} lost, {cause}"
+
+
+def length_of(gap: Mapping[str, Any]) -> str:
+    """How long a gap was, as `age` writes it; "a moment" where it has no length."""
+    end = parse_time(str(gap.get("to_time", "")))
+    length = age(str(gap.get("from_time", "")), end) if end else ""
+    return "a moment" if length in ("", "0s") else length
 
 
 def parse_time(rfc3339: str) -> datetime | None:

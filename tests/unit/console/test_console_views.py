@@ -1,0 +1,130 @@
+"""What the pages show, decided from records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keelwatch.console import view_alerts, view_logs, view_overview
+from keelwatch.console.pages_reader import decode_cursor, encode_cursor
+from keelwatch.console.pages_session import local_path
+from keelwatch.console.view_reader import FilterError
+
+
+def test_priorities_stand_in_their_order_and_share_colours() -> None:
+    counts = {
+        "from": "2026-11-23T16:00:00Z",
+        "step": 60,
+        "counts": {"notice": [1, 0], "critical": [0, 2], "emergency": [1, 1], "odd": [0, 1], "debug": [0, 0]},
+    }
+    assert view_alerts.totals(counts) == [("emergency", 2), ("critical", 2), ("notice", 1), ("odd", 1)]
+    chart = view_alerts.chart_of(counts)
+    assert [(one["label"], one["values"]) for one in chart["series"]] == [
+        ("critical", [1, 3]),
+        ("notice", [1, 0]),
+        ("quiet", [0, 1]),
+    ]
+    assert chart["from"] == datetime(2026, 11, 23, 16, tzinfo=UTC).timestamp()
+
+
+def test_the_log_around_an_alert_is_its_workloads() -> None:
+    names = {"cluster": "c", "namespace": "shop", "workload_kind": "Deployment", "workload": "checkout"}
+    alert = {"time": "2026-11-23T16:12:57.5Z", "container_id": "x", **names}
+    assert view_alerts.around_filters(alert) == {
+        "cluster": "c",
+        "namespace": "shop",
+        "workload": "Deployment/checkout",
+        "since": "2026-11-23T16:11:57.500000Z",
+        "until": "2026-11-23T16:13:57.500000Z",
+    }
+    assert view_alerts.workload_filters({"container_id": "x"}) == {"container_id": "x"}
+    assert view_alerts.workload_filters({}) == {"container_id": "-"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "silent"),
+    [("2026-11-23T16:12:00Z", False), ("2026-11-23T16:00:00Z", True), (None, True), ("", True)],
+)
+def test_an_agent_that_sends_nothing_is_silent(seen: str | None, silent: bool) -> None:
+    now = datetime(2026, 11, 23, 16, 13, tzinfo=UTC)
+    assert view_overview.is_silent({"last_seen": seen}, now) is silent
+
+
+def test_workloads_with_alerts_come_first() -> None:
+    instances = [{"state": "running"}, {"state": "ended"}]
+    workloads = [
+        {
+            "workload": "a",
+            "alerts": 0,
+            "last_seen": "3",
+            "instances": [{"state": "running"}, {"state": "ended"}],
+        },
+        {"workload": "b", "alerts": 2, "last_seen": "1", "instances": []},
+        {"workload": "c", "alerts": 0, "last_seen": "9", "instances": []},
+    ]
+    found = view_overview.by_urgency(workloads)
+    assert [(one["workload"], one["running"]) for one in found] == [("b", 0), ("c", 0), ("a", 1)]
+
+
+def test_records_of_every_table_become_lines() -> None:
+    paths = {"old_path": "/a", "path": "/b"}
+    process = {"name": "sh", "pid": 7, "cmdline": "sh -c x"}
+    records = [
+        {"record": "log", "message": "hello", "stream": "stderr"},
+        {
+            "record": "event",
+            "kind": "rename",
+            "old_path": "/a",
+            "path": "/b",
+            "result": -13,
+            "process": process,
+        },
+        {"record": "alert", "priority": "ERROR", "rule": "R", "output": "O", "id": "1"},
+        {"record": "lifecycle", "kind": "container_started"},
+        {"record": "gap", "what": "exec", "amount": 3, "unit": "events", "cause": "ring_full"},
+        {"message": "of the log table"},
+    ]
+    lines = view_logs.timeline_lines(records)
+    assert [line["message"] for line in lines] == [
+        "hello",
+        "rename /a → /b failed (-13) by sh[7] sh -c x",
+        "ERROR: R: O",
+        "container started",
+        "exec: 3 events lost, ring_full",
+        "of the log table",
+    ]
+    assert [line["href"] for line in lines] == ["", "", "/alerts/1", "", "", ""]
+
+
+def test_a_chart_without_lines_is_none() -> None:
+    empty = {"from": "2026-11-23T16:00:00Z", "step": 60, "counts": [0, 0], "stderr": [0, 0]}
+    assert view_logs.chart_of(empty) is None
+    some = view_logs.chart_of(empty | {"counts": [3, 4], "stderr": [1, 0]})
+    assert some is not None
+    assert [one["values"] for one in some["series"]] == [[1, 0], [2, 4]]
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(0, 2**63), max_size=20))
+def test_cursors_come_back_as_they_were(seen: dict[str, int]) -> None:
+    assert decode_cursor(encode_cursor({"logs": seen})) == {"logs": seen}
+
+
+@given(st.text() | st.binary().map(lambda raw: encode_cursor({"logs": {}})[: len(raw)]))
+def test_no_cursor_that_somebody_made_up_breaks_the_page(text: str) -> None:
+    try:
+        found = decode_cursor(text)
+    except FilterError:
+        return
+    assert all(isinstance(seq, int) for seq in found["logs"].values())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given"),
+    [("/alerts?x=1", "/alerts?x=1"), ("//evil", "/"), ("https://evil", "/"), ("/\\evil", "/"), ("", "/"),
+     ("/a\r\nSet-Cookie: x", "/"), ("javascript:x", "/"), ("/\t/evil", "/")],
+)  # fmt: skip
+def test_going_on_leads_to_our_own_pages_only(wanted: str, given: str) -> None:
+    assert local_path(wanted) == given
