@@ -10,7 +10,7 @@ from keelwatch.detect import ast
 from keelwatch.detect.compile import compile_kind, generate
 from keelwatch.detect.fields import FIELDS, TYPES, Field, Takes, Type
 from keelwatch.detect.operators import BYTES, NUMERIC, OPERATORS, TEXTUAL
-from keelwatch.detect.samples import CONTAINER, NODE, OTHER
+from keelwatch.detect.samples import CONTAINER, NODE, OTHER, make_event
 from keelwatch.model.event import Event, Story
 from keelwatch.model.process import Process
 
@@ -91,15 +91,42 @@ COMMON += [
 leaves = st.one_of(
     leaf(tuple(FIELDS.values())), leaf(tuple(COMMON)), st.sampled_from([ast.ALWAYS, ast.NEVER])
 )
-nodes = st.recursive(
-    leaves,
-    lambda inner: st.one_of(
-        inner.map(ast.Not),
-        st.lists(inner, min_size=1, max_size=4).map(lambda items: ast.And(tuple(items))),
-        st.lists(inner, min_size=1, max_size=4).map(lambda items: ast.Or(tuple(items))),
-    ),
-    max_leaves=12,
-)
+FEW = [
+    ast.Test(FIELDS[name], None, operator, constants)
+    for name in ("proc.pname", "kw.path")
+    for operator, constants in (
+        ("=", ("sh",)),
+        ("startswith", ("/tmp",)),
+        ("startswith", ("s",)),
+        ("endswith", ("x",)),
+        ("icontains", ("SH",)),
+        ("pmatch", ("/tmp", "/etc/")),
+    )
+]
+MACROS = [
+    ast.Or(tuple(FEW[:3])),
+    ast.Or(tuple(FEW[3:8])),
+    ast.And((FEW[0], FEW[8])),
+    ast.Not(ast.Or(tuple(FEW[1:3]))),
+]
+
+
+def trees(of):
+    return st.recursive(
+        of,
+        lambda inner: st.one_of(
+            inner.map(ast.Not),
+            st.lists(inner, min_size=1, max_size=4).map(lambda items: ast.And(tuple(items))),
+            st.lists(inner, min_size=1, max_size=4).map(lambda items: ast.Or(tuple(items))),
+        ),
+        max_leaves=12,
+    )
+
+
+nodes = trees(leaves)
+alike = trees(st.sampled_from([*FEW, *MACROS]))
+"""Conditions that share tests, as rules with the same macros do."""
+plain = st.sampled_from(["", "sh", "SH", "id", "/tmp/x", "/tmp", "/etc/passwd", "x"])
 
 
 @st.composite
@@ -158,6 +185,16 @@ def test_generated_code_means_what_the_tree_says(conditions, happened):
         match = compile_kind(conditions, range(len(conditions)), event.kind)
         expected = [number for number, condition in enumerate(conditions) if holds(condition, event)]
         assert sorted(match(event)) == expected, generate(conditions, event.kind)[0]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(alike, min_size=2, max_size=4), plain, plain, plain, st.sampled_from(["exec", "open"]))
+def test_conditions_that_share_tests(conditions, name, parent, path, kind):
+    process = {"comm": name, "parent": {"comm": parent}}
+    event = make_event({"kind": kind, "path": path, "process": process})
+    match = compile_kind(conditions, range(len(conditions)), kind)
+    expected = [number for number, condition in enumerate(conditions) if holds(condition, event)]
+    assert sorted(match(event)) == expected, generate(conditions, kind)[0]
 
 
 @given(texts, st.sampled_from(sorted(TEXTUAL | {"=", "!=", "in"})))

@@ -4,9 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from keelwatch.detect import PRIORITIES, RuleErrors, default_rules_dir, load_rules
+from keelwatch.detect import (
+    PRIORITIES,
+    RuleErrors,
+    default_rules_dir,
+    document,
+    load,
+    load_rules,
+    output,
+    parser,
+    resolve,
+)
 from keelwatch.detect.check import check_rules
 from keelwatch.detect.errors import Problems
+from keelwatch.detect.operators import OPERATORS
 from keelwatch.detect.samples import load_samples, sample_file
 
 RULES = default_rules_dir()
@@ -98,3 +109,24 @@ def test_a_broken_rule_stops_loading(tmp_path):
     (tmp_path / "bad.yaml").write_text("- rule: x\n  condition: nope\n")
     with pytest.raises(RuleErrors):
         load_rules([RULES, tmp_path])
+
+
+def test_the_reference_lists_the_rules_as_they_are():
+    page = (Path(__file__).parents[3] / "docs/reference/rules.md").read_text()
+    assert page == document.updated(page), "run: python -m keelwatch.detect.document docs/reference/rules.md"
+
+
+def test_the_reference_names_every_operator_and_limit():
+    page = (Path(__file__).parents[3] / "docs/reference/rules.md").read_text()
+    assert {operator for operator in OPERATORS if f"`{operator}" not in page} == set()
+    for number in (
+        load.MAX_ITEMS,
+        load.MAX_ALIASES,
+        resolve.MAX_NODES,
+        resolve.MAX_DEPTH,
+        resolve.MAX_VALUES,
+    ):
+        assert f"{number:,}" in page
+    assert f"{parser.MAX_CONDITION >> 10} KiB" in page
+    assert f"{parser.MAX_DEPTH} parentheses" in page
+    assert f"{output.MAX_VALUE:,} characters" in page
