@@ -54,11 +54,11 @@ class World:
         (self.logs / "done").touch()
         subprocess.run(self.command, check=True, timeout=60)
         self.hub.shutdown()
+        assert self.hub.gaps == []
+        assert self.hub.jumps == []
         for name, writer in zip(("one", "two"), self.writers, strict=True):
             numbers = self.hub.numbers(name)
             assert sorted(numbers) == list(range(1, writer.lines + 1)), f"of {writer.lines} lines of {name}"
-        assert self.hub.gaps == []
-        assert self.hub.jumps == []
 
 
 @pytest.fixture

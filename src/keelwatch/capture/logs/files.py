@@ -118,5 +118,8 @@ def _named(head: bytes, length: int) -> str:
 def has_fingerprint(file: LogFile, expected: str) -> bool:
     """Whether the file begins as `expected` says. A file too short to tell does not."""
     length = int(expected.partition(":")[0])
-    head = file.head(length)
-    return len(head) == length and _named(head, length) == expected
+    head = file.head(length + 1)
+    if len(head) < length or _named(head, length) != expected:
+        return False
+    # The name of a file that ended in the middle of its first line must not fit a longer one.
+    return len(head) == length or length == _HEAD or head[length - 1 : length] == b"\n"

@@ -84,33 +84,43 @@ class LogStream:
         at = self._locate()
         if at is None:
             self._note_gone()
-            at = self._first_unread()
+            at = self._behind_done()
             self._begin_file(at)
         for _ in range(at):
             self._files.popleft().close()
         self._seen = self.position.offset
 
     def _note_gone(self) -> None:
-        if self.position.offset and not self.position.ended:
-            detail = f"the file that was read to byte {self.position.offset} is gone"
-            self._add_gap("log_vanished", 0, "bytes", detail)
-
-    def _first_unread(self) -> int:
-        known = [index for index, file in enumerate(self._files) if name_of(file) in self.position.done]
-        return max(known, default=-1) + 1
+        position = self.position
+        if position.ended or not (position.offset or position.done):
+            return
+        detail = f"the file that was read to byte {position.offset} is gone; more may be"
+        self._add_gap("log_vanished", 0, "bytes", detail)
 
     def _locate(self) -> int | None:
-        """The index of the file that the position is about: by inode, or else by its first line."""
+        """The index of the file to read on, or None if what was read last is not there.
+
+        An inode alone proves nothing: the next file may have got it. So a file of which nothing was
+        read yet is found as the one behind those that were.
+        """
         position = self.position
         for index, file in enumerate(self._files):
-            if file.inode == position.inode and is_file(file, position.fingerprint):
+            if position.fingerprint and file.inode == position.inode and is_file(file, position.fingerprint):
+                return index
+        for index, file in enumerate(self._files):
+            if position.fingerprint and is_file(file, position.fingerprint):
+                position.inode = file.inode
                 return index
         if position.fingerprint:
-            for index, file in enumerate(self._files):
-                if is_file(file, position.fingerprint):
-                    position.inode = file.inode
-                    return index
-        return None
+            return None
+        behind = self._behind_done()
+        return behind or (None if position.done else 0)
+
+    def _behind_done(self) -> int:
+        """The index behind the last file that was read before; 0 if there is none."""
+        done = self.position.done
+        known = [i for i, file in enumerate(self._files) if any(is_file(file, name) for name in done)]
+        return max(known, default=-1) + 1
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -249,8 +259,10 @@ class LogStream:
         position = self.position
         if position.fingerprint:
             position.done = [*position.done, position.fingerprint][-MAX_DONE:]
-        position.inode = self._files[index].inode if index < len(self._files) else 0
-        position.fingerprint, position.offset, position.continuing = "", 0, None
+        file = self._files[index] if index < len(self._files) else None
+        position.inode = file.inode if file else 0
+        position.fingerprint = name_of(file) if file else ""
+        position.offset, position.continuing = 0, None
         self._tried, self._seen, self._failed = -1, 0, False
 
     def _finish(self) -> Chunk:
