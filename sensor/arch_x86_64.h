@@ -44,9 +44,6 @@
 #define KW_NR_FORK 57
 #define KW_NR_VFORK 58
 #define KW_NR_CLONE3 435
-#define KW_NR_EXECVEAT 322
-#define KW_NR_EXECVEAT_X32 545
-#define KW_NR_EXECVEAT_32 358
 
 #ifdef __bpf__
 struct pt_regs {

@@ -94,18 +94,11 @@ __noinline int kw_text_environment(u32 slot, u64 at, u64 end)
 	return 0;
 }
 
-static __always_inline u32 kw_exec_call(struct task_struct *task, struct linux_binprm *bprm)
+// The registers cannot tell: the kernel writes execve's number into them (set_personality_64bit).
+// An execveat by AT_FDCWD or an absolute path is the same as execve, and called so.
+static __always_inline u32 kw_exec_call(struct linux_binprm *bprm)
 {
-	struct pt_regs *regs;
-	u64 number;
-
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___known, BPF_FUNC_task_pt_regs___known))
-		return BPF_CORE_READ(bprm, fdpath) ? KW_CALL_execveat : KW_CALL_execve;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	number = BPF_CORE_READ(regs, orig_ax) & ~KW_X32_BIT;
-	if (number == KW_NR_EXECVEAT || number == KW_NR_EXECVEAT_X32 || number == KW_NR_EXECVEAT_32)
-		return KW_CALL_execveat;
-	return KW_CALL_execve;
+	return BPF_CORE_READ(bprm, fdpath) ? KW_CALL_execveat : KW_CALL_execve;
 }
 
 static __always_inline void kw_put_exec_texts(u32 slot, struct task_struct *task, struct linux_binprm *bprm,
@@ -131,7 +124,7 @@ static __always_inline void kw_emit_exec(u32 slot, struct task_struct *task, str
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
 	struct kw_exec_event *event;
 
-	event = kw_start(slot, sizeof(*event), KW_EXEC, kw_exec_call(task, bprm), 0, actor);
+	event = kw_start(slot, sizeof(*event), KW_EXEC, kw_exec_call(bprm), 0, actor);
 	if (!event)
 		return;
 	event->head.path_source = KW_KERNEL;
@@ -211,7 +204,7 @@ int kw_exec(u64 *ctx)
 	if (kw_is_on(KW_EXEC))
 		kw_emit_exec(slot, task, bprm, actor);
 	if (kw_is_on(KW_INHERIT))
-		kw_emit_inherited(slot, task, kw_exec_call(task, bprm));
+		kw_emit_inherited(slot, task, kw_exec_call(bprm));
 	kw_release(slot);
 	return 0;
 }
