@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from keelwatch.detect.rules import RuleSet, default_rules_dir, load_rules
+from keelwatch.detect.rules import Rule, RuleSet, default_rules_dir, load_rules
 
 BEGIN = "| rule | priority | fires when | tags |\n|---|---|---|---|\n"
 
@@ -20,11 +20,12 @@ def render(rules: RuleSet) -> str:
 
 
 def _rows(rules: RuleSet, file: str) -> str:
-    mine = [rule for rule in rules.rules if Path(rule.place.file).name == file]
-    return "".join(
-        f"| {rule.name} | {rule.priority} | {rule.desc.replace('|', chr(92) + '|')} | {', '.join(rule.tags)} |\n"
-        for rule in mine
-    )
+    return "".join(_row(rule) for rule in rules.rules if Path(rule.place.file).name == file)
+
+
+def _row(rule: Rule) -> str:
+    cells = (rule.name, rule.priority, rule.desc.replace("|", "\\|"), ", ".join(rule.tags))
+    return f"| {' | '.join(cells)} |\n"
 
 
 def updated(page: str) -> str:
