@@ -54,7 +54,6 @@ def test_an_agent_that_sends_nothing_is_silent(seen: str | None, silent: bool) -
 
 
 def test_workloads_with_alerts_come_first() -> None:
-    instances = [{"state": "running"}, {"state": "ended"}]
     workloads = [
         {
             "workload": "a",
@@ -70,7 +69,6 @@ def test_workloads_with_alerts_come_first() -> None:
 
 
 def test_records_of_every_table_become_lines() -> None:
-    paths = {"old_path": "/a", "path": "/b"}
     process = {"name": "sh", "pid": 7, "cmdline": "sh -c x"}
     records = [
         {"record": "log", "message": "hello", "stream": "stderr"},
