@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.stack_support import missing_for_stack
 
+from lab import Containerd, Kubelet
 from lab.pod import random_name
 from lab.stack import Stack
+from tests.stack_support import missing_for_stack
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,12 @@ def stack() -> Iterator[Stack]:
     stack = Stack("--node", f"node-{random_name(6)}", "--cluster", f"cluster-{random_name(4)}")
     with stack:
         yield stack
+
+
+@pytest.fixture(scope="module")
+def module_kubelet(lab_containerd: Containerd) -> Iterator[Kubelet]:
+    """Runs pods that several tests of a module look at."""
+    made = Kubelet(lab_containerd.socket, lab_containerd.logs)
+    yield made
+    made.delete_all()
+    made.close()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
-from tests.stack_support import SECONDS, eventually, random_deployment, read_in, settle, sha256, step_names
 
 from lab import Kubelet, Pod, attack
 from lab.attack import Outcome
-from lab.containerd import Containerd
 from lab.images import compile_program
 from lab.stack import Record, Stack
+from tests.stack_support import SECONDS, eventually, random_deployment, read_in, settle, sha256, step_names
 
 pytestmark = [pytest.mark.root, pytest.mark.sensor, pytest.mark.containers]
 
@@ -47,17 +46,14 @@ class Attacked:
 
 
 @pytest.fixture(scope="module")
-def attacked(stack: Stack, lab_containerd: Containerd) -> Attacked:
-    kubelet = Kubelet(lab_containerd.socket, lab_containerd.logs)
-    pod, other = kubelet.run_deployment(random_deployment(2))
+def attacked(stack: Stack, module_kubelet: Kubelet) -> Attacked:
+    pod, other = module_kubelet.run_deployment(random_deployment(2))
     outcomes = {outcome.step.name: outcome for outcome in attack.run(pod)}
     paths = [outcomes[step].step.path for step in ("new-binary", "modified-file")]
     hashes = {path: sha256(read_in(pod, path)) for path in paths}
-    settle(stack, kubelet)
+    settle(stack, module_kubelet)
     alerts = stack.records("alerts", namespace=pod.namespace)
-    yield Attacked(pod, other, outcomes, hashes, alerts)
-    kubelet.delete_all()
-    kubelet.close()
+    return Attacked(pod, other, outcomes, hashes, alerts)
 
 
 @pytest.mark.parametrize("step", step_names())
@@ -144,9 +140,7 @@ def test_the_other_instance_has_no_alert(attacked: Attacked) -> None:
     assert [alert["rule"] for alert in attacked.alerts if alert["pod"] == attacked.other.name] == []
 
 
-def test_a_deleted_pod_is_as_queryable_as_a_running_one(
-    stack: Stack, kubelet: Kubelet, attacked: Attacked
-) -> None:
+def test_a_deleted_pod_is_as_queryable_as_a_running_one(stack: Stack, attacked: Attacked) -> None:
     """Runs last: the alert is there by its id, by workload and by pod, after the pod is gone."""
     alert, pod = attacked.alert("new-binary"), attacked.pod
     pod.delete()
