@@ -80,10 +80,21 @@ def leaf(draw, fields):
     return ast.Test(field, argument, operator, draw(constants_of(field, operator)))
 
 
-COMMON = (
-    "evt.type proc.name fd.name kw.path container.id proc.aname kw.ns.kind evt.rawres evt.num kw.kind proc.args "
-    "evt.is_open_write kw.drift"
-).split()
+COMMON = [
+    "evt.type",
+    "proc.name",
+    "fd.name",
+    "kw.path",
+    "container.id",
+    "proc.aname",
+    "kw.ns.kind",
+    "evt.rawres",
+    "evt.num",
+    "kw.kind",
+    "proc.args",
+    "evt.is_open_write",
+    "kw.drift",
+]
 leaves = st.one_of(leaf(tuple(FIELDS)), leaf(COMMON), st.sampled_from([ast.ALWAYS, ast.NEVER]))
 FEW = [
     ast.Test(FIELDS[name], None, operator, constants)
