@@ -396,6 +396,15 @@ def test_midnight_splits_a_chunk(log):
     assert reader.days == ["2026-01-31", "2026-02-01"]
 
 
+def test_clock_that_runs_wild_does_not_make_partitions(log):
+    append(log, b"2999-01-01T00:00:00Z stdout F later\n1970-01-01T00:00:00Z stdout F earlier\n")
+    reader = Reader(log)
+    reader.read()
+    assert set(reader.days) == {f"{datetime.now(UTC):%Y-%m-%d}"}
+    assert b"later" in reader.data
+    assert b"earlier" in reader.data
+
+
 def test_symbolic_link_and_fifo_are_refused(tmp_path):
     secret = tmp_path / "shadow"
     secret.write_text("root:x\n")

@@ -16,6 +16,7 @@ from keelwatch.ship.draft import Draft
 from keelwatch.ship.freeze import rows_draft
 from keelwatch.ship.spool import Spool, SpoolFullError
 
+BEGIN = 1_767_225_600_000_000_000  # 2026-01-01
 NODE = Identity(cluster="c", node="n1")
 
 
@@ -394,9 +395,16 @@ def test_many_threads_append_without_gaps_in_the_numbers(spool):
 
 def test_rows_are_split_by_day_and_size_and_bad_text_is_escaped():
     day = 86_400_000_000_000
-    rows = [{"time": n % 2 * day, "text": "x" * 1000 + "\udc80"} for n in range(20_000)]
+    rows = [{"time": BEGIN + n % 2 * day, "text": "x" * 1000 + "\udc80"} for n in range(20_000)]
     drafts = rows_draft("events", rows)
-    assert {d.day for d in drafts} == {"1970-01-01", "1970-01-02"}
+    assert {d.day for d in drafts} == {"2026-01-01", "2026-01-02"}
     assert sum(d.rows for d in drafts) == 20_000
     assert all(d.rows == d.raw.count(b"\n") and len(d.raw) <= 8 << 20 for d in drafts)
     assert orjson.loads(drafts[0].raw.splitlines()[0])["text"].endswith("\\udc80")
+
+
+def test_clock_that_was_not_set_does_not_make_partitions():
+    assert [d.day for d in rows_draft("events", [{"time": 0}, {"time": BEGIN}])] == [
+        "2000-01-01",
+        "2026-01-01",
+    ]

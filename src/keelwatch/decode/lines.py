@@ -21,6 +21,9 @@ MAX_LINE = 1 << 20
 MAX_DAYS = 16
 """Days that one chunk is split into; what claims to be of yet another day stays with the last one."""
 
+EARLIEST = date(2000, 1, 1)
+"""Before that a time stamp is taken for one of a clock that was not set."""
+
 _STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:\d\d)")
 
 
@@ -56,7 +59,7 @@ class Joined:
 
 
 def utc_day(stamp: bytes) -> str | None:
-    """Return the UTC day of an RFC 3339 time, or None if it is none (or of no century we know)."""
+    """Return the UTC day of an RFC 3339 time, or None if it is none, or before EARLIEST."""
     found = _STAMP.match(stamp)
     if found is None:
         return None
@@ -70,7 +73,7 @@ def _day_of(text: bytes) -> str | None:
         day = date.fromisoformat(text.decode("ascii"))
     except ValueError:
         return None
-    return day.isoformat() if 1970 <= day.year < 2149 else None  # the range of the store's Date
+    return day.isoformat() if day.year >= EARLIEST.year else None
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +83,7 @@ def _shifted_day(minute: bytes, zone: bytes) -> str | None:
         day = moment.astimezone(UTC).date()
     except (ValueError, OverflowError):
         return None
-    return day.isoformat() if 1970 <= day.year < 2149 else None
+    return day.isoformat() if day.year >= EARLIEST.year else None
 
 
 def split_days(data: bytes, fallback: str, day_of: Callable[[bytes], str | None]) -> list[tuple[str, bytes]]:

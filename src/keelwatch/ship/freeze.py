@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from keelwatch.capture.logs import LogBatch
+from keelwatch.decode.lines import EARLIEST
 from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
 from keelwatch.ship.draft import Draft
@@ -22,10 +23,10 @@ def rows_draft(table: str, rows: Sequence[Mapping[str, Any]]) -> list[Draft]:
 
     Text that is not valid UTF-8 (lone surrogates) is escaped with backslashes.
     """
-    by_day = sorted(rows, key=lambda row: clock.day(row["time"]))  # stable: order within a day stays
+    by_day = sorted(rows, key=_day)  # stable: order within a day stays
     return [
         Draft(table, day, len(lines), "rows", b"".join(lines))
-        for day, group in groupby(by_day, key=lambda row: clock.day(row["time"]))
+        for day, group in groupby(by_day, key=_day)
         for lines in _pieces(_encode(row) for row in group)
     ]
 
@@ -38,6 +39,11 @@ def log_drafts(batches: Iterable[LogBatch]) -> list[Draft]:
 def gap_drafts(gaps: Iterable[Gap]) -> list[Draft]:
     """Return the drafts of the `gaps` table."""
     return rows_draft("gaps", [gap.columns() for gap in gaps])
+
+
+def _day(row: Mapping[str, Any]) -> str:
+    """The day of a row; the store takes none that only a clock that was not set can show."""
+    return max(clock.day(row["time"]), EARLIEST.isoformat())
 
 
 def _encode(row: Mapping[str, Any]) -> bytes:

@@ -194,7 +194,7 @@ class Sender:
 
     def _refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
         """Raise for an answer that means: later."""
-        if answer.status == 401:
+        if answer.status in (401, 403):
             self.counters.unauthorised += 1
             self._token = ""
             raise _RetryLaterError(f"hub {self._hub} does not accept the token in {self._token_file}")

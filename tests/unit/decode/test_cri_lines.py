@@ -33,7 +33,9 @@ def json_files(draw: st.DrawFn) -> tuple[bytes, list[tuple[str, str]]]:
     data, lines = [], []
     waiting: dict[str, list[str]] = {}
     text = st.text(max_size=20).map(lambda t: t.replace("\n", "").encode("utf-8", "replace").decode())
-    pieces = draw(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.booleans(), text), max_size=30))
+    pieces = draw(
+        st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.booleans(), text), max_size=30)
+    )
     for number, (stream, last, log) in enumerate([*pieces, ("stdout", True, ""), ("stderr", True, "")]):
         piece = log + "\n" * last
         record = {"log": piece, "stream": stream, "time": f"2026-01-31T12:00:00.{number:09d}Z"}
@@ -137,6 +139,7 @@ def test_flush_lets_go_of_what_waits(module):
         (b"2026-01-31T23:30:00-05:00 x", "2026-02-01"),
         (b"2026-02-30T00:00:00Z", None),
         (b"9999-12-31T23:59:59-05:00", None),
+        (b"1970-01-01T00:00:00Z x", None),
         (b"0001-01-01T00:00:00+05:00", None),
         (b"", None),
         (b"\xff\x00", None),

@@ -18,7 +18,7 @@ from keelwatch.capture.logs.files import READ_SIZE, LogFile, is_file, whole_fing
 from keelwatch.capture.logs.position import Position
 from keelwatch.capture.logs.rotation import name_of, open_all, open_copy, open_newer
 from keelwatch.decode import cri, jsonfile
-from keelwatch.decode.lines import split_days
+from keelwatch.decode.lines import EARLIEST, split_days
 from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
 
@@ -34,6 +34,7 @@ MAX_HELD = 64
 MAX_DONE = 8
 """Files read before that a position remembers."""
 
+_DAY = 86_400_000_000_000
 _FORMATS = {"cri": cri, "json-file": jsonfile}
 
 
@@ -227,10 +228,14 @@ class LogStream:
         self._split(joined.data, chunk)
 
     def _split(self, lines: bytes, chunk: Chunk) -> None:
-        if lines:
-            fallback = self.position.day or clock.day(clock.now())
-            chunk.days = split_days(lines, fallback, self._decoder.day)
-            self.position.day = chunk.days[-1][0]
+        if not lines:
+            return
+        now = clock.now()
+        today, tomorrow = _day(now), _day(now + _DAY)
+        days = split_days(lines, self.position.day or today, self._decoder.day)
+        # A day is a partition of the store, so a clock that runs wild must not make them up.
+        chunk.days = [(today if day > tomorrow else day, some) for day, some in days]
+        self.position.day = chunk.days[-1][0]
 
     # -- ends ------------------------------------------------------------------------------------------
 
@@ -302,6 +307,10 @@ class LogStream:
         """Close the files."""
         while self._files:
             self._files.popleft().close()
+
+
+def _day(now: int) -> str:
+    return max(clock.day(now), EARLIEST.isoformat())
 
 
 def _inode(path: Path) -> int:
