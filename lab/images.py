@@ -50,9 +50,9 @@ class Image:
     environment: tuple[str, ...] = ("PATH=/usr/local/bin:/bin:/sbin:/usr/bin",)
 
 
-def compile_program(name: str) -> bytes:
-    """Return the static x86-64 program made from programs/<name>.c, built once per source text."""
-    source = SOURCES / f"{name}.c"
+def compile_program(name: str, folder: Path = SOURCES) -> bytes:
+    """Return the static x86-64 program made from <folder>/<name>.c, built once per source text."""
+    source = folder / f"{name}.c"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
     target = BUILD / f"{name}-{digest}"
     if not target.exists():

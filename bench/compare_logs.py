@@ -1,0 +1,56 @@
+"""Compares a hub's store, after the hub has ended, with the log files that went into it.
+
+    python -m bench.compare_logs STORE < {"container id": "path of its log"}
+
+Rebuilds each line from the columns; two sets of lines are equal if the sum and the exclusive or of all
+hashes are (doubled or lost lines change the sum). The engine reads the files itself, apart from all of
+keelwatch. Prints {"lines", "different" (containers), "bytes" (on disk)}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import chdb
+
+LINE = "concat(replaceOne(toString(time), ' ', 'T'), 'Z ', stream, ' F ', message)"  # the CRI log format
+SUMS = "count() AS lines, sum(cityHash64({line})) AS sum, groupBitXor(sipHash64({line})) AS bits"
+
+
+def main() -> None:
+    """The command line."""
+    connection = chdb.connect(sys.argv[1])
+    files: dict[str, str] = json.load(sys.stdin)
+    stored = {
+        row.pop("container_id"): row
+        for row in _rows(
+            connection,
+            f"SELECT container_id, {SUMS.format(line=LINE)} FROM keelwatch.logs GROUP BY container_id",
+        )
+    }
+    different = 0
+    for container, path in files.items():
+        quoted = path.replace("\\", "\\\\").replace("'", "\\'")
+        wanted = _rows(
+            connection, f"SELECT {SUMS.format(line='line')} FROM file('{quoted}', 'LineAsString')"
+        )[0]
+        different += wanted != stored.get(container)
+    size = "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND table = 'logs'"
+    lines = sum(int(row["lines"]) for row in stored.values())
+    print(
+        json.dumps(
+            {"lines": lines, "different": different, "bytes": int(_rows(connection, size)[0]["bytes"])}
+        )
+    )
+    connection.close()
+
+
+def _rows(connection: Any, sql: str) -> list[dict[str, Any]]:
+    answer = str(connection.query(sql, "JSONEachRow"))
+    return [json.loads(line) for line in answer.splitlines()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""A gigabyte of logs of 20 containers, from their files into the store: how fast, and whether all is there.
+
+The files grow as a runtime writes them: in turn, a megabyte each, appended to the real log of a real
+pod that the agent found by itself. The clock runs from the first byte written to the last line stored.
+Afterwards every line of the store is compared with the generator's files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench.gen_logs import Order, Truth, generate, sources
+from bench.machine import cpu_seconds, memory, reset_peak
+from bench.node import Node
+from bench.report import Figure
+from bench.settings import Settings
+from bench.world import containers, run_pod
+from lab import Kubelet, Pod
+
+CACHE = Path(__file__).parent.parent / ".build" / "bench"
+SLICE = 1 << 20
+MIB = 2**20
+GIVE_UP_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+def run(settings: Settings) -> list[Figure]:
+    """See the module."""
+    order, truth = _generated(settings.log_bytes)
+    files = [order.out / source.folder / order.file for source in sources(order.streams)]
+    node = Node()
+    with node, containers() as kubelet, node.agent() as agent:
+        pods = _pods(kubelet, len(files), node)
+        pids = {"agent": agent, "hub": node.hub_pid}
+        for pid in pids.values():
+            reset_peak(pid)
+        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        began = time.monotonic()
+        _append(files, [pod.container.log for pod in pods])
+        written = time.monotonic() - began
+        took = _wait_until_stored(node, truth.lines, began)
+        used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+        peak = {name: memory(pid, "VmHWM") / MIB for name, pid in pids.items()}
+        names = [pod.container.id for pod in pods]
+    compared = _compare(node, dict(zip(names, files, strict=True)))
+    node.remove()
+    megabytes = truth.bytes / 1e6
+    note = f"{megabytes:.0f} MB, {truth.lines} lines, {len(files)} containers"
+    return [
+        Figure("from file to store", megabytes / took, "MB/s", note),
+        Figure("written by the generator in", written, "s", "within the time above"),
+        *(Figure(f"{name} CPU", seconds, "s", note) for name, seconds in used.items()),
+        Figure("MB per CPU second, both together", megabytes / sum(used.values()), "MB/s", note),
+        *(Figure(f"{name} peak memory", size, "MiB", note) for name, size in peak.items()),
+        Figure("lines lost or doubled", compared["lines"] - truth.lines, "lines", note, must_be=0),
+        Figure("containers whose lines differ", compared["different"], "containers", note, must_be=0),
+        Figure("raw ÷ disk", truth.bytes / compared["bytes"], "times", "bytes on disk, all columns"),
+    ]
+
+
+def _generated(size: int) -> tuple[Order, Truth]:
+    """The logs, made once for each size."""
+    order = replace(Order(CACHE / f"logs-{size}"), bytes=size)
+    if order.truth.exists():
+        return order, Truth(**json.loads(order.truth.read_text()))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    return order, generate(order)
+
+
+def _pods(kubelet: Kubelet, count: int, node: Node) -> list[Pod]:
+    pods = [run_pod(kubelet, f"app-{index}") for index in range(count)]
+    ids = {pod.container.id for pod in pods}
+
+    def known() -> bool:
+        rows = node.records("lifecycle", tail=1000)
+        return ids <= {row["container_id"] for row in rows if row["kind"] == "container_started"}
+
+    node.wait_for(known, GIVE_UP_SECONDS, "the agent did not find all containers")
+    return pods
+
+
+def _append(files: Sequence[Path], logs: Sequence[Path]) -> None:
+    """Append each file to its log, in turn, a slice each; the slices end anywhere, as writes do."""
+    pairs = [(os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY)) for a, b in zip(files, logs, strict=True)]
+    for _, log in pairs:
+        os.lseek(log, 0, os.SEEK_END)
+    open_pairs = list(pairs)
+    while open_pairs:
+        open_pairs = [(file, log) for file, log in open_pairs if os.sendfile(log, file, None, SLICE)]
+    for pair in pairs:
+        for descriptor in pair:
+            os.close(descriptor)
+
+
+def _wait_until_stored(node: Node, lines: int, began: float) -> float:
+    """Seconds from `began` until the table has so many rows; stops waiting when it does not grow."""
+    stored, changed = 0, time.monotonic()
+    while stored < lines and time.monotonic() - changed < GIVE_UP_SECONDS:
+        time.sleep(POLL_SECONDS)
+        now = json.loads(node.get("/status").data)["store"]["rows"].get("logs", 0)
+        if now != stored:
+            stored, changed = now, time.monotonic()
+    return changed - began
+
+
+def _compare(node: Node, files: dict[str, Path]) -> dict[str, float]:
+    """Compare the store that the hub has left with the files; in a process of its own, for its memory."""
+    store = node.directory / "data" / "hub" / "store"
+    wanted = json.dumps({name: str(path) for name, path in files.items()})
+    command = [sys.executable, "-m", "bench.compare_logs", store]
+    said = subprocess.run(command, input=wanted, capture_output=True, text=True, check=True).stdout
+    found: dict[str, float] = json.loads(said)
+    return found

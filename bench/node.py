@@ -1,0 +1,91 @@
+"""A node under measurement: a hub that stays up, and an agent that is switched on and off beside it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import urllib3
+
+from lab.stack import Stack, free_port
+
+START_SECONDS = 60.0
+SETTLE_SECONDS = 1.0
+"""Between a switch and the next measurement."""
+
+
+class Node(Stack):
+    """`keelwatch hub` and `keelwatch agent` as commands, on loopback, with the defaults of a user."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._agent: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the hub."""
+        data = self.directory / "data"
+        data.mkdir(parents=True)
+        tokens = ("--admin-token-file", data / "login.token", "--agent-token-file", data / "agent.token")
+        address = self.address.partition("://")[2]
+        self._process = self._run("hub", "--data", data / "hub", "--listen", address, *tokens)
+        self.wait_for(self._ready, START_SECONDS, "the hub did not start")
+
+    def stop(self) -> None:
+        """Stop both."""
+        self.stop_agent()
+        super().stop()
+
+    @contextmanager
+    def agent(self, *options: str) -> Iterator[int]:
+        """An agent that runs meanwhile; gives its process id."""
+        yield self.start_agent(*options)
+        self.stop_agent()
+
+    def start_agent(self, *options: str) -> int:
+        """Start the agent; return its process id when its record says that it watches."""
+        data = self.directory / "data"
+        where = ("--hub", self.address, "--data", data / "agent", "--token-file", data / "agent.token")
+        before = self._starts()
+        metrics = f"127.0.0.1:{free_port()}"
+        self._agent = self._run("agent", *where, "--metrics-listen", metrics, *options)
+        self.wait_for(lambda: self._starts() > before, START_SECONDS, "the agent did not start")
+        time.sleep(SETTLE_SECONDS)
+        return self._agent.pid
+
+    def stop_agent(self) -> None:
+        """Stop the agent, in order: what it holds is shipped."""
+        if self._agent is not None and self._agent.poll() is None:
+            self._agent.terminate()
+            self._agent.wait(60)
+            time.sleep(SETTLE_SECONDS)
+        self._agent = None
+
+    @property
+    def hub_pid(self) -> int:
+        """The hub's process id."""
+        if self._process is None:
+            raise RuntimeError("the hub is not running")
+        return self._process.pid
+
+    def remove(self) -> None:
+        """Delete what hub and agent wrote."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _run(self, *arguments: str | Path) -> subprocess.Popen[bytes]:
+        command: Sequence[str | Path] = [sys.executable, "-m", "keelwatch.cli.main", *arguments]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def _ready(self) -> bool:
+        try:
+            return urllib3.request("GET", f"{self.address}/readyz", retries=False).status == 200
+        except (OSError, urllib3.exceptions.HTTPError):
+            return False
+
+    def _starts(self) -> int:
+        return sum(row["kind"] == "agent_started" for row in self.records("lifecycle"))

@@ -1,0 +1,38 @@
+"""How much of everything: enough to measure, or just enough to see that a benchmark works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of all benchmarks. `rounds` counts alternating measurements (off, floor, on, off, …)."""
+
+    alert_trials: int = 200
+    execs: int = 20_000
+    exec_rounds: int = 3
+    opens: int = 1_000_000
+    open_rounds: int = 5
+    redis_requests: int = 200_000
+    redis_rounds: int = 5
+    log_bytes: int = 10**9
+    idle_pods: int = 10
+    idle_seconds: float = 60.0
+    loads: int = 5
+
+
+FULL = Settings()
+QUICK = Settings(
+    alert_trials=10,
+    execs=500,
+    exec_rounds=1,
+    opens=50_000,
+    open_rounds=1,
+    redis_requests=10_000,
+    redis_rounds=1,
+    log_bytes=20_000_000,
+    idle_pods=2,
+    idle_seconds=5.0,
+    loads=1,
+)
