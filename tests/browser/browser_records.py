@@ -3,8 +3,8 @@
 # ruff: noqa: E501  # rows of test data read best on one line
 from __future__ import annotations
 
+import hashlib
 import time
-import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from keelwatch.model.logchunk import encode_chunk
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
+PAYLOAD = hashlib.sha256(b"payload").hexdigest()
 MESSAGES = (
     "GET /healthz 200 0.4ms",
     "POST /v1/orders 201 18.2ms order={n} items=3 total=41.90",
@@ -31,7 +32,7 @@ MESSAGES = (
 
 def container_id(name: str) -> str:
     """A container id that belongs to the name."""
-    return (f"{zlib.crc32(name.encode()):08x}" * 8)[:64]
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def instance(
@@ -41,7 +42,7 @@ def instance(
     return Identity(
         cluster="prod", node="node-1", namespace=namespace, pod=pod, pod_uid=f"uid-{pod}", container="app",
         container_id=container_id(pod), image=f"docker.io/{namespace}/{workload}:2.4.1",
-        image_digest="sha256:" + "9f" * 32, workload_kind=kind, workload=workload, revision="6c9f7d5b4",
+        image_digest="sha256:" + hashlib.sha256(workload.encode()).hexdigest(), workload_kind=kind, workload=workload, revision="6c9f7d5b4",
         team="payments", identity_source="pod=cri workload=inferred",
     )  # fmt: skip
 
@@ -69,7 +70,7 @@ def alert(identity: Identity, at: int, number: int, **changes: Any) -> dict[str,
         "time": iso(at - 400_000_000), "path": "/tmp/kdevtmpfsi", "how": "chmod"
     }  # fmt: skip
     story = {
-        "sentence": f"cat (pid 4411, uid 0) wrote /tmp/kdevtmpfsi at {iso(at)[11:23]} through a redirection of sh; "
+        "sentence": f"cat (pid 4411, uid 0) wrote /tmp/kdevtmpfsi at {iso(at - 900_000_000)[11:23]} through a redirection of sh; "
         "chmod (pid 4413) made it executable half a second later; sh (pid 4302) ran it. The image has no such file.",
         "path": "/tmp/kdevtmpfsi", "writer": writer, "writer_ancestors": ancestors, "chmod": chmod,
         "executor": ancestors[0] | {"time": iso(at), "path": "/tmp/kdevtmpfsi", "how": "exec"}, "content": "new",
@@ -84,7 +85,7 @@ def alert(identity: Identity, at: int, number: int, **changes: Any) -> dict[str,
         "exe": "/tmp/kdevtmpfsi", "cmdline": self["cmdline"], "cwd": "/", "process": orjson.dumps(self).decode(),
         "ancestors": orjson.dumps(ancestors).decode(), "path": "/tmp/kdevtmpfsi", "path_source": "kernel",
         "old_path": "", "old_path_source": "", "flags": 0, "mode": 0o100755, "inode": 33, "device": 51,
-        "size": 918_272, "upper": 1, "memfd": 0, "created": 0, "truncated": 0, "sha256": "5e" * 32, "drift": "new",
+        "size": 918_272, "upper": 1, "memfd": 0, "created": 0, "truncated": 0, "sha256": PAYLOAD, "drift": "new",
         "file_namespace": "", "file_pod": "", "file_container": "", "file_container_id": "", "file_workload": "",
         "story": orjson.dumps(story).decode(), "detail": "",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import urllib3
-from browser_records import SECOND, alert, attack, gap, instance, lifecycle
+from browser_records import PAYLOAD, SECOND, alert, attack, gap, instance, lifecycle
 from conftest import Hub, Visit, log_in, visit
 
 from keelwatch.model.identity import Identity
@@ -153,7 +153,7 @@ def test_an_alert_tells_its_whole_story(analyst: Visit, pods: list[Identity]) ->
     for wanted in (
         "cat (pid 4411",
         "chmod +x /tmp/kdevtmpfsi",
-        "5e" * 32,
+        PAYLOAD,
         "not in the image",
         "0755",
         "node-1",
