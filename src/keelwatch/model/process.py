@@ -44,7 +44,7 @@ class Process:
 
     @property
     def cmdline(self) -> str:
-        """argv joined by blanks, as ps(1) and Falco's `proc.cmdline` show it."""
+        """argv joined by blanks, as ps(1) shows it."""
         return " ".join(self.argv) if self.argv else self.comm
 
     def ancestors(self) -> list[Process]:
