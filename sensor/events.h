@@ -97,6 +97,13 @@ enum kw_text {
 	KW_TEXTS = 5,
 };
 
+// Why a host process's call by path is here: what of it lies in a container's file system.
+enum kw_visit {
+	KW_NO_VISIT = 0,
+	KW_VISIT_ROOT = 1,	// its root directory
+	KW_VISIT_DIRECTORY = 2, // its working directory or a descriptor it named: relative paths only
+};
+
 struct kw_head {
 	u64 time; // nanoseconds since boot
 	s64 result;
@@ -118,7 +125,8 @@ struct kw_head {
 	u8 old_path_source;
 	u8 truncated;
 	u16 text[KW_TEXTS];
-	u16 reserved[3];
+	u16 visit; // enum kw_visit
+	u16 reserved[2];
 	u8 container[32]; // the container id's 64 hex digits as bytes; zeros: the host
 	char comm[16];
 };

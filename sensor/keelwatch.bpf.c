@@ -32,6 +32,7 @@ struct kw_wire {
 	enum kw_call call_name;
 	enum kw_phase phase;
 	enum kw_source source;
+	enum kw_visit visit;
 	enum kw_text text;
 };
 const struct kw_wire *kw_wire_unused __attribute__((unused));

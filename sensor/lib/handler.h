@@ -33,44 +33,66 @@ static __always_inline struct super_block *kw_container_super(struct super_block
 	return kw_is_container_overlay(sb) ? sb : 0;
 }
 
-// The container's file system that a host process works in: it names a file by a descriptor in it,
-// stands in it, or has it as its root. A call by absolute path from outside leaves no object to
-// look at, and the user's string decides nothing.
-static __always_inline struct super_block *kw_visited_super(int dirfd)
+static __always_inline struct super_block *kw_directory_super(struct task_struct *task, int dirfd)
 {
-	struct task_struct *task = kw_task();
-	struct file *file = dirfd == AT_FDCWD ? 0 : kw_fd_file(task, dirfd);
-	struct super_block *sb = 0;
+	struct file *file;
 
-	if (file)
-		sb = kw_container_super(BPF_CORE_READ(file, f_inode, i_sb));
-	if (!sb)
-		sb = kw_container_super(BPF_CORE_READ(task, fs, pwd.dentry, d_sb));
-	if (!sb)
-		sb = kw_container_super(BPF_CORE_READ(task, fs, root.dentry, d_sb));
-	return sb;
+	if (dirfd == AT_FDCWD)
+		return kw_container_super(BPF_CORE_READ(task, fs, pwd.dentry, d_sb));
+	file = kw_fd_file(task, dirfd);
+	return file ? kw_container_super(BPF_CORE_READ(file, f_inode, i_sb)) : 0;
 }
 
-// Calls by path (rename, link, chmod, unlink). Their draft is begun, their texts follow.
+struct kw_visited {
+	struct super_block *sb;
+	u32 visit;
+};
+
+// The container's file system that a host process works in: as its root, or by a directory it may
+// start from. A call by absolute path from outside leaves no object to look at. The string is not
+// looked at here; decode/sensor.py drops those that turn out to name something by another way.
+static __always_inline struct kw_visited kw_visit(int dirfd, int other)
+{
+	struct task_struct *task = kw_task();
+	struct kw_visited at = {.visit = KW_VISIT_ROOT};
+
+	at.sb = kw_container_super(BPF_CORE_READ(task, fs, root.dentry, d_sb));
+	if (at.sb)
+		return at;
+	at.visit = KW_VISIT_DIRECTORY;
+	at.sb = kw_directory_super(task, dirfd);
+	if (!at.sb && other != dirfd)
+		at.sb = kw_directory_super(task, other);
+	return at;
+}
+
+// Calls by path (rename, link, chmod, unlink) that start from up to two directories. Their draft is
+// begun, their texts follow.
 static __always_inline struct kw_file_event *kw_start_by_path(int *slot, u32 kind, u32 call, int ret,
-							      int dirfd)
+							      int dirfd, int other)
 {
 	struct kw_process *actor = kw_current();
-	struct super_block *visited = actor ? 0 : kw_visited_super(dirfd);
+	struct kw_visited visited = {};
+	struct super_block *sb;
 	struct kw_file_event *event;
 
-	if (!kw_is_reported(actor) && !visited)
+	if (!actor)
+		visited = kw_visit(dirfd, other);
+	sb = visited.sb;
+	if (!kw_is_reported(actor) && !sb)
 		return 0;
 	*slot = kw_claim(kind);
 	if (*slot < 0)
 		return 0;
 	event = kw_start(*slot, sizeof(*event), kind, call, ret, actor);
-	if (event) {
-		event->head.path_source = KW_USER;
-		event->file.descriptor = -1;
-		event->file.overlay = !!visited;
-		if (visited)
-			event->file.device = kw_encode_device(BPF_CORE_READ(visited, s_dev));
+	if (!event)
+		return 0;
+	event->head.path_source = KW_USER;
+	event->file.descriptor = -1;
+	if (sb) {
+		event->head.visit = kw_knobs.host ? KW_NO_VISIT : visited.visit;
+		event->file.overlay = 1;
+		event->file.device = kw_encode_device(BPF_CORE_READ(sb, s_dev));
 	}
 	return event;
 }

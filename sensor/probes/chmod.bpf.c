@@ -9,7 +9,7 @@ static __always_inline int kw_chmod_by_path(u32 call, int ret, int dirfd, u64 pa
 
 	if (!(mode & S_XSETID) || kw_is_dull_error(ret))
 		return 0;
-	event = kw_start_by_path(&slot, KW_CHMOD, call, ret, dirfd);
+	event = kw_start_by_path(&slot, KW_CHMOD, call, ret, dirfd, dirfd);
 	if (!event)
 		return 0;
 	event->file.mode = mode;
@@ -46,10 +46,11 @@ KW_HANDLER(fchmod)
 	file = kw_fd_file(kw_task(), fd);
 	if (!file || !kw_is_regular(BPF_CORE_READ(file, f_inode)))
 		return 0;
-	event = kw_start_by_path(&slot, KW_CHMOD, KW_CALL_fchmod, ret, fd);
+	event = kw_start_by_path(&slot, KW_CHMOD, KW_CALL_fchmod, ret, fd, fd);
 	if (!event)
 		return 0;
 	event->head.path_source = KW_KERNEL;
+	event->head.visit = KW_NO_VISIT;
 	kw_read_file(&event->file, file);
 	event->file.descriptor = fd;
 	kw_text_file(slot, KW_TEXT_PATH, file);

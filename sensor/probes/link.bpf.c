@@ -9,7 +9,7 @@ static __always_inline int kw_linked(u32 call, int ret, int old_dir, u64 old, in
 
 	if (kw_is_dull_error(ret) || ret == -EEXIST)
 		return 0;
-	event = kw_start_by_path(&slot, KW_LINK, call, ret, dir);
+	event = kw_start_by_path(&slot, KW_LINK, call, ret, dir, old_dir);
 	if (!event)
 		return 0;
 	event->head.old_path_source = KW_USER;

@@ -9,7 +9,7 @@ static __always_inline int kw_unlinked(u32 call, int ret, int dirfd, u64 path, u
 
 	if (kw_is_dull_error(ret) || ret == -EISDIR || (flags & AT_REMOVEDIR))
 		return 0;
-	event = kw_start_by_path(&slot, KW_UNLINK, call, ret, dirfd);
+	event = kw_start_by_path(&slot, KW_UNLINK, call, ret, dirfd, dirfd);
 	if (!event)
 		return 0;
 	event->file.flags = flags;

@@ -115,7 +115,7 @@ def _pack(config: SensorConfig) -> _Config:
 def _library() -> Any:
     """The loader; raise SensorError when it, or libbpf, is not there."""
     if not LIBRARY.exists():
-        raise SensorError(f"{LIBRARY} is not built: run `make sensor`")
+        raise SensorError(f"{LIBRARY} is not built: run `make -C sensor`")
     try:
         library = ctypes.CDLL(str(LIBRARY))
     except OSError as error:
@@ -246,7 +246,7 @@ def _no_right() -> str:
 
 def _no_build() -> str:
     if not OBJECT.exists():
-        return f"{OBJECT} is not built: run `make sensor`"
+        return f"{OBJECT} is not built: run `make -C sensor`"
     try:
         _library()
     except SensorError as error:

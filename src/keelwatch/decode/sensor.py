@@ -24,8 +24,10 @@ CALLS: tuple[str, ...] = (
 """System call names; the position is `enum kw_call`."""
 PHASES = ("run", "setup")
 SOURCES = ("", "kernel", "user")
+VISIT_DIRECTORY = 2
+TEXT_BASE, TEXT_OLD_BASE = 1, 3
 
-HEAD = struct.Struct("<QqQQQ8IHHBBBB5H6x32s16s")
+HEAD = struct.Struct("<QqQQQ8IHHBBBB5HH4x32s16s")
 FILE = struct.Struct("<QQqqIIIiBBBB4x")
 EXEC_TAIL = struct.Struct("<QI4x")
 FORK_TAIL = struct.Struct("<QII")
@@ -66,20 +68,26 @@ def decode(data: bytes | memoryview) -> tuple[list[Observation], int]:
         if size > len(view) - at:
             return found, errors + 1
         try:
-            found.append(decode_record(view[at : at + size]))
+            observation = decode_record(view[at : at + size])
         except (ValueError, struct.error, IndexError):
             errors += 1
+        else:
+            if observation is not None:
+                found.append(observation)
         at += size
     return found, errors
 
 
-def decode_record(record: memoryview) -> Observation:
-    """Return the observation of one record; raise ValueError, struct.error or IndexError."""
+def decode_record(record: memoryview) -> Observation | None:
+    """Return the observation of one record, None if it is not about a container after all.
+
+    Raises ValueError, struct.error or IndexError when the bytes make no sense.
+    """
     (
         time, result, start, parent_start, cgroup_id,
         pid, tid, ppid, uid, euid, gid, loginuid, mount_ns,
         kind, call, phase, path_source, old_path_source, truncated,
-        text0, text1, text2, text3, text4,
+        text0, text1, text2, text3, text4, visit,
         container, comm,
     ) = HEAD.unpack_from(record)  # fmt: skip
     name = KINDS[_position(kind)]
@@ -107,7 +115,11 @@ def decode_record(record: memoryview) -> Observation:
         truncated=truncated != 0,
     )
     fixed, reader = _READERS[kind - 1]
-    reader(observation, record, _cut(record, fixed, (text0, text1, text2, text3, text4)))
+    texts = _cut(record, fixed, (text0, text1, text2, text3, text4))
+    if visit == VISIT_DIRECTORY and not texts[TEXT_BASE] and not texts[TEXT_OLD_BASE]:
+        # A host process that stands in a container's directory, but named its paths from the root.
+        return None
+    reader(observation, record, texts)
     return observation
 
 

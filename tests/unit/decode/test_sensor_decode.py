@@ -21,6 +21,7 @@ def head(kind: str, texts: list[bytes], call: str = "openat", result: int = 0, *
         *(10, result, 20, 30, 40, 100, 101, 99, 1, 2, 3, 0xFFFFFFFF, 4026531840),
         *(KINDS.index(kind) + 1, sensor.CALLS.index(call), known.get("phase", 0), *sources, 0),
         *(len(text) for text in texts),
+        known.get("visit", 0),
         *(bytes(range(32)), b"name\0rest"),
     )
 
@@ -98,6 +99,19 @@ def test_names_that_are_not_utf8_are_escaped() -> None:
 def test_rename_has_two_paths() -> None:
     seen = one(record("rename", [b"new", b"/a", b"/b/../old", b"", b""], call="rename", path_source=2))
     assert (seen.path, seen.old_path) == ("/a/new", "/old")
+
+
+@pytest.mark.parametrize(
+    ("texts", "kept"),
+    [
+        ([b"in/side", b"/srv", b"", b"", b""], True),
+        ([b"/out/side", b"", b"", b"", b""], False),
+        ([b"/out/side", b"", b"in/side", b"/srv", b""], True),
+    ],
+)
+def test_a_host_process_in_a_containers_directory(texts: list[bytes], kept: bool) -> None:
+    found, errors = decode(record("rename", texts, call="rename", path_source=2, visit=2))
+    assert (len(found), errors) == (int(kept), 0)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_texts_begin_behind_the_fixed_part(btf: Btf) -> None:
 def test_field_names_of_the_head_are_the_names_of_an_observation(btf: Btf) -> None:
     names = {field.name.partition("[")[0] for field in btf.fields("kw_head")}
     known = set(sensor.Observation.__slots__)
-    renamed = {"text", "reserved", "container", "call"}  # texts, padding, container_id, syscall
+    renamed = {"text", "reserved", "container", "call", "visit"}  # texts, padding, container_id, syscall
     assert names - renamed <= known
 
 
@@ -103,7 +103,9 @@ def test_texts_have_the_positions_that_python_reads(btf: Btf) -> None:
         "KW_TEXT_CWD": 1,
         "KW_TEXT_BASE": 1,
     }
-    assert (wire["KW_TEXT_OLD_PATH"], wire["KW_TEXT_OLD_BASE"]) == (2, 3)
+    assert (wire["KW_TEXT_OLD_PATH"], wire["KW_TEXT_OLD_BASE"]) == (2, sensor.TEXT_OLD_BASE)
+    assert wire["KW_TEXT_BASE"] == sensor.TEXT_BASE
+    assert btf.enum("kw_visit")["KW_VISIT_DIRECTORY"] == sensor.VISIT_DIRECTORY
     assert (wire["KW_TEXT_SCRIPT"], wire["KW_TEXT_ARGV"], wire["KW_TEXT_ENVIRONMENT"]) == (2, 3, 4)
     assert (wire["KW_TEXT_SOURCE"], wire["KW_TEXT_FILESYSTEM"], wire["KW_TEXT_NAME"]) == (2, 3, 2)
 
