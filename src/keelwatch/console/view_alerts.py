@@ -71,7 +71,8 @@ def chart_of(counts: Record) -> Record:
 
 def alert_page(reader: Reader, alert: Record) -> dict[str, Any]:
     """One alert, its process tree, the log around it and the workload's other instances."""
-    around = around_filters(alert)
+    about = concerned(alert)
+    around = around_filters(about)
     story = alert.get("story") or {}
     writer = story.get("writer")
     return {
@@ -79,12 +80,21 @@ def alert_page(reader: Reader, alert: Record) -> dict[str, Any]:
         "chain": [*reversed(alert.get("ancestors") or []), alert.get("process") or {}],
         "writer_chain": [*reversed(story.get("writer_ancestors") or []), writer] if writer else [],
         "places": [text for name, text in PLACES if alert.get(name)],
-        "lines": log_around(reader, alert, around),
+        "lines": log_around(reader, about, around),
         "around_query": urlencode(around),
-        "others": other_instances(reader, alert),
+        "others": other_instances(reader, about),
+        "about": about,
         "needle": "",
         "boxed": True,
     }
+
+
+def concerned(alert: Record) -> Record:
+    """Whose log and instances to show: who acted, or, if that was the host, whose file it was."""
+    if alert.get("container_id") or not alert.get("file_container_id"):
+        return alert
+    names = ("namespace", "workload", "pod", "container", "container_id")
+    return alert | {name: alert.get(f"file_{name}", "") for name in names} | {"workload_kind": ""}
 
 
 def workload_filters(record: Record) -> dict[str, str]:

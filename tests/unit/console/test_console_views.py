@@ -44,6 +44,17 @@ def test_the_log_around_an_alert_is_its_workloads() -> None:
     assert view_alerts.workload_filters({}) == {"container_id": "-"}
 
 
+def test_an_alert_about_the_host_concerns_the_container_whose_file_it_was() -> None:
+    file = {"file_namespace": "shop", "file_workload": "checkout", "file_container_id": "y"}
+    outside = {"container_id": "", "namespace": "", "workload": "", "workload_kind": "", **file}
+    assert view_alerts.workload_filters(view_alerts.concerned(outside)) == {
+        "namespace": "shop",
+        "workload": "checkout",
+    }
+    inside = outside | {"container_id": "x", "namespace": "other", "workload": "w"}
+    assert view_alerts.concerned(inside) is inside
+
+
 @pytest.mark.parametrize(
     ("seen", "silent"),
     [("2026-11-23T16:12:00Z", False), ("2026-11-23T16:00:00Z", True), (None, True), ("", True)],
