@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).parent / "programs" / "floor.bpf.c"
-FLAGS = ("-target", "bpfel-freestanding", "-mcpu=v2", "-O2", "-g", "-fno-asynchronous-unwind-tables")
+FLAGS = (
+    "-target",
+    "bpfel-freestanding",
+    "-mcpu=v2",
+    "-O2",
+    "-g",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-unwind-tables",
+)
 
 
 @contextmanager

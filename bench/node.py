@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 import urllib3
 
@@ -23,8 +25,10 @@ class Node(Stack):
     """`keelwatch hub` and `keelwatch agent` as commands, on loopback, with the defaults of a user."""
 
     def __init__(self) -> None:
-        super().__init__()
+        # Given, so that it outlives the hub: what the hub stored is looked at from outside afterwards.
+        super().__init__(directory=Path(tempfile.mkdtemp(prefix="keelwatch-bench-")))
         self._agent: subprocess.Popen[bytes] | None = None
+        self._kept = False
 
     def start(self) -> None:
         """Start the hub."""
@@ -34,6 +38,17 @@ class Node(Stack):
         address = self.address.partition("://")[2]
         self._process = self._run("hub", "--data", data / "hub", "--listen", address, *tokens)
         self.wait_for(self._ready, START_SECONDS, "the hub did not start")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if error is None and not self._kept:
+            self.remove()
+
+    def keep(self) -> None:
+        """Leave the files when it ends; `remove` then deletes them."""
+        self._kept = True
 
     def stop(self) -> None:
         """Stop both."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import urllib3
 
@@ -36,7 +36,7 @@ class Stack:
         self._http = urllib3.PoolManager(maxsize=8, retries=False)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         """Start; return when the hub answers and the agent has said that it runs."""
         self.start()
         return self
