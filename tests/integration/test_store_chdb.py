@@ -132,7 +132,7 @@ def test_a_zone_that_changes_within_a_chunk(logs: LogStore) -> None:
 def test_json_file(logs: LogStore) -> None:
     logs.store(
         b'{"log":"plain\\n","stream":"stdout","time":"2026-01-15T10:00:00.1234Z"}\n'
-        b'{"log":"\\u001b[1m \\"q\\" \\u65e5\\n","stream":"stderr","time":"2026-01-15T10:00:01Z","attrs":{}}\n'
+        b'{"log":"\\u001b[1m \\"q\\" \\u65e5\\n","stream":"stderr","time":"2026-01-15T10:00:01Z","a":1}\n'
         b'{"log":"no newline","stream":"stdout","time":"2026-01-15T10:00:02Z"}\n'
         b"not json\n"
         b'{"a":1}\n',
@@ -210,7 +210,7 @@ def test_queries_are_bounded_and_cannot_write(database: EmbeddedDatabase) -> Non
     with pytest.raises(StoreError) as large:
         database.query("SELECT length(groupArray(number)) FROM numbers(1000000000)")
     assert large.value.code == QUERY_TOO_LARGE
-    with pytest.raises(StoreError, match="not supported|readonly"):
+    with pytest.raises(StoreError, match=r"not supported|readonly"):
         database.query("INSERT INTO gaps (what) VALUES ('x')")
 
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape as xml_escape
 
 import chdb
 import orjson
@@ -197,8 +196,12 @@ def _reader_settings(limits: Limits) -> str:
 
 
 def _config(limits: Limits) -> str:
-    """Server settings: without these the caches may grow to half of the machine's memory."""
-    settings = {
+    """Server settings: without these the caches may grow to half of the machine's memory.
+
+    One merge at a time leaves a core for insertions; the pool is then always "nearly full", which
+    must not make the engine refuse to merge all but the smallest parts.
+    """
+    server = {
         "max_server_memory_usage": limits.server_memory,
         "mark_cache_size": 64 << 20,
         "primary_index_cache_size": 64 << 20,
@@ -206,7 +209,19 @@ def _config(limits: Limits) -> str:
         "query_condition_cache_size": 16 << 20,
         "compiled_expression_cache_size": 16 << 20,
         "max_io_thread_pool_size": 16,
-        "background_pool_size": 2,
+        "background_pool_size": 1,
+        "background_merges_mutations_concurrency_ratio": 1,
     }
-    lines = [f"  <{name}>{xml_escape(str(value))}</{name}>" for name, value in settings.items()]
+    merges = {
+        "number_of_free_entries_in_pool_to_lower_max_size_of_merge": 1,
+        "number_of_free_entries_in_pool_to_execute_mutation": 1,
+        "number_of_free_entries_in_pool_to_execute_optimize_entire_partition": 1,
+        "max_bytes_to_merge_at_max_space_in_pool": 10 << 30,
+    }
+    lines = [_element(*setting) for setting in server.items()]
+    lines += ["<merge_tree>", *(_element(*setting) for setting in merges.items()), "</merge_tree>"]
     return "\n".join(["<clickhouse>", *lines, "</clickhouse>", ""])
+
+
+def _element(name: str, value: int) -> str:
+    return f"  <{name}>{value}</{name}>"
