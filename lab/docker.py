@@ -60,6 +60,10 @@ class DockerContainer:
     def stop(self, grace: int = 1) -> None:
         self.docker.request("POST", f"/containers/{self.id}/stop?t={grace}")
 
+    def start(self) -> None:
+        """Start it again; it keeps its id and its log."""
+        self.docker.request("POST", f"/containers/{self.id}/start")
+
     def remove(self) -> None:
         """Remove the container and its log, running or not."""
         self.docker.request("DELETE", f"/containers/{self.id}?force=1")

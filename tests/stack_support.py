@@ -20,7 +20,7 @@ from lab import ContainerSpec, Deployment, Kubelet, Pod, attack, missing_for_con
 from lab.pod import random_name
 from lab.stack import Record, Stack
 
-SECONDS = 30.0
+SECONDS = 15.0
 PROGRAM = (sys.executable, "-m", "keelwatch.cli.main")
 
 

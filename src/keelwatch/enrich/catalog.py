@@ -79,6 +79,8 @@ class Catalog:
             with self._lock:
                 at = self._containers.get(details.id) or self._add(details.id, details.pid)
                 self._fill(at, details)
+        for at in [at for at in list(self._containers.values()) if at.ended]:
+            self.container(at.id)
 
     def container(self, container_id: str, pid: int = 0) -> Container | None:
         """The container with this id, looked up at the runtime when it is new; None for the host."""
@@ -86,7 +88,7 @@ class Catalog:
             return None
         with self._lock:
             at = self._containers.get(container_id)
-            if at is None:
+            if at is None or (at.ended and self._runs_again(at)):
                 at = self._add(container_id, pid)
                 self._ask(at)
             return at
@@ -145,6 +147,14 @@ class Catalog:
             at.ended = now
             self._disown(at)
             changes.ended.append(at)
+
+    def _runs_again(self, at: Container) -> bool:
+        """Whether an ended container was started anew: Docker and Podman keep the id then."""
+        now = clock.now()
+        if now < at.next_try:
+            return False
+        at.next_try = now + SECOND
+        return self._runtimes.running(at.id)
 
     def _has_ended(self, at: Container) -> bool:
         pid = at.details.pid if at.details and at.details.pid else at.pid

@@ -181,6 +181,17 @@ def test_cri_dockerd_marks_its_pods_with_labels(tmp_path: Path) -> None:
     assert details.log_format == ""
 
 
+def test_what_docker_wrote_before_the_start_is_not_all(tmp_path: Path) -> None:
+    folder = tmp_path / "containers" / ID
+    folder.mkdir(parents=True)
+    config = {"Name": "/web", "State": {"Running": False, "FinishedAt": "0001-01-01T00:00:00Z"}}
+    (folder / "config.v2.json").write_text(json.dumps(config))
+    assert not docker.read_container(Draft(ID), tmp_path)
+    config = config | {"State": {"Running": True}, "LogPath": "/log"}
+    (folder / "config.v2.json").write_text(json.dumps(config))
+    assert docker.read_container(Draft(ID), tmp_path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

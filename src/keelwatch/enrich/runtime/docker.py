@@ -23,7 +23,10 @@ def containers(data_root: Path) -> list[str]:
 
 
 def read_container(draft: Draft, data_root: Path) -> bool:
-    """Take what Docker wrote down; return whether there was anything."""
+    """Take what Docker wrote down; return whether that is all there will be.
+
+    It writes the file when the container is created, and again, with the log's path, when it has started.
+    """
     folder = data_root / "containers" / draft.get("id")
     config = read_json(folder / "config.v2.json")
     if not config:
@@ -40,7 +43,7 @@ def read_container(draft: Draft, data_root: Path) -> bool:
         _take_kubernetes(draft, labels)
     else:
         draft.add("runtime", "labels", labels)
-    return True
+    return bool(draft.get("state") != "created")
 
 
 def _state(state: dict[str, Any]) -> str:
