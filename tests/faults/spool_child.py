@@ -1,6 +1,8 @@
 """The program that the fault tests kill: follow log files, spool them, send them. Run as a script.
 
-spool_child.py LOGS SPOOL HUB     ends when LOGS/done exists and everything has been acknowledged
+spool_child.py LOGS SPOOL HUB [TOKEN_FILE]
+
+It ends when LOGS/done exists and everything has been acknowledged
 """
 
 import sys
@@ -15,11 +17,11 @@ from keelwatch.ship.sender import Sender
 from keelwatch.ship.spool import Spool, SpoolFullError
 
 
-def main(logs: Path, directory: Path, hub: str) -> None:
+def main(logs: Path, directory: Path, hub: str, token: Path | None = None) -> None:
     backoff.Backoff.__init__.__defaults__ = (0.01, 0.1)
     spool = Spool(directory, Identity(node="n1"), limit=2 << 20)
     follower = Follower(spool.checkpoints())
-    sender = Sender(spool, hub, request_size=100_000)
+    sender = Sender(spool, hub, token, request_size=100_000)
     sender.start()
     names = ("one", "two")
     for name in names:
@@ -50,4 +52,4 @@ def keep(spool: Spool, follower: Follower) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], *map(Path, sys.argv[4:]))
