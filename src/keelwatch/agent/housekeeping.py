@@ -9,7 +9,7 @@ import time
 from keelwatch.agent.alive import Alive
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.logs import LogThread
-from keelwatch.agent.losses import LossMeter
+from keelwatch.agent.losses import Blindness, LossMeter
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.pipeline import Pipeline
 from keelwatch.agent.records import lifecycle_row
@@ -35,6 +35,7 @@ class Housekeeping:
         alive: Alive,
         sensor: SensorThread | None,
         logs: LogThread | None,
+        blind: str,
     ) -> None:
         self._catalog = catalog
         self._outbox = outbox
@@ -44,6 +45,7 @@ class Housekeeping:
         self._sensor = sensor
         self._logs = logs
         self._losses = LossMeter(catalog.host)
+        self._blind = Blindness(catalog.host, blind)
         self._rounds = 0
 
     def run(self, closing: threading.Event) -> None:
@@ -70,6 +72,8 @@ class Housekeeping:
         if self._sensor is not None:
             for gap in self._losses.sample(self._sensor.losses()):
                 self._outbox.gap(gap)
+        for gap in self._blind.sample():
+            self._outbox.gap(gap)
         self._rounds += 1
 
     def _slow(self) -> None:

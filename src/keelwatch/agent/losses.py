@@ -8,6 +8,8 @@ from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 
+MINUTE = 60_000_000_000
+
 Totals = Mapping[tuple[str, str], int]
 """(event class, cause) → how many, ever growing."""
 
@@ -29,3 +31,21 @@ class LossMeter:
                 yield Gap(what, cause, self._since, now, lost, "events", self._host)
         self._before = dict(totals)
         self._since = now
+
+
+class Blindness:
+    """Without a sensor nothing is counted, so the time itself is the gap: one a minute."""
+
+    def __init__(self, host: Identity, reason: str) -> None:
+        self._host = host
+        self._reason = reason
+        self._since = clock.now()
+        self._told = False
+
+    def sample(self) -> Iterator[Gap]:
+        """Yield the interval since the last one, once it is a minute long; the first at once."""
+        now = clock.now()
+        if not self._reason or (self._told and now - self._since < MINUTE):
+            return
+        yield Gap("events", "sensor_off", self._since, now, 1, "intervals", self._host, self._reason[:1000])
+        self._since, self._told = now, True

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from keelwatch.agent.metrics import Reading, Value
-
-if TYPE_CHECKING:
-    from keelwatch.agent.main import Agent
+from keelwatch.agent.node import Agent
 
 PREFIX = "keelwatch_agent_"
 
