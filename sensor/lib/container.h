@@ -58,10 +58,13 @@ static __always_inline int kw_bad_prefix(const char *name, u32 start)
 	return before[6] != '-' && before[6] != ':';
 }
 
-// The container id in a cgroup's name, if it has one.
-static __always_inline int kw_name_id(const char *name, u8 *id)
+// The address of the container id's digits in a cgroup's name, or 0. (Frames are kept small: until
+// kernel 6.13 all frames of a call chain have 512 bytes together.)
+__noinline u64 kw_find_digits(u64 node)
 {
+	const char *name = BPF_CORE_READ((struct kernfs_node *)node, name);
 	char text[160], tail[6];
+	u8 id[KW_ID_DIGITS / 2];
 	long length = bpf_probe_read_kernel_str(text, sizeof(text), name) - 1;
 
 	if (length < KW_ID_DIGITS || length >= (long)sizeof(text) - 1)
@@ -72,7 +75,7 @@ static __always_inline int kw_name_id(const char *name, u8 *id)
 	if (length < KW_ID_DIGITS || kw_bad_prefix(name, length - KW_ID_DIGITS))
 		return 0;
 	bpf_probe_read_kernel(text, KW_ID_DIGITS, name + length - KW_ID_DIGITS);
-	return kw_parse_digits(text, id);
+	return kw_parse_digits(text, id) ? (u64)name + length - KW_ID_DIGITS : 0;
 }
 
 static __always_inline struct kernfs_node *kw_kernfs_parent(struct kernfs_node *node)
@@ -84,35 +87,33 @@ static __always_inline struct kernfs_node *kw_kernfs_parent(struct kernfs_node *
 	return BPF_CORE_READ(node, __parent);
 }
 
-__noinline int kw_has_id(u64 node)
-{
-	u8 id[32];
-
-	return kw_name_id(BPF_CORE_READ((struct kernfs_node *)node, name), id);
-}
-
-// The node of the outermost container from this cgroup's node upwards, or 0.
+// The digits of the outermost container from this cgroup's node upwards, or 0.
 __noinline u64 kw_outermost(u64 address)
 {
 	struct kernfs_node *node = (void *)address;
 	u64 outermost = 0;
 
 	for (int i = 0; i < KW_CGROUP_DEPTH && node; i++) {
-		if (kw_has_id((u64)node))
-			outermost = (u64)node;
+		u64 digits = kw_find_digits((u64)node);
+
+		if (digits)
+			outermost = digits;
 		node = kw_kernfs_parent(node);
 	}
 	return outermost;
 }
 
-static __always_inline int kw_node_id(u64 node, u8 *id)
+static __always_inline int kw_read_id(u64 address, u8 *id)
 {
-	return node && kw_name_id(BPF_CORE_READ((struct kernfs_node *)node, name), id);
+	char digits[KW_ID_DIGITS];
+
+	return address && !bpf_probe_read_kernel(digits, sizeof(digits), (void *)address) &&
+	       kw_parse_digits(digits, id);
 }
 
 static __always_inline int kw_cgroup_id(struct cgroup *cgroup, u8 *id)
 {
-	return kw_node_id(kw_outermost((u64)BPF_CORE_READ(cgroup, kn)), id);
+	return kw_read_id(kw_outermost((u64)BPF_CORE_READ(cgroup, kn)), id);
 }
 
 // By the v2 tree, and where that says nothing by the v1 hierarchies.
@@ -120,16 +121,16 @@ static __always_inline int kw_task_id(struct task_struct *task, u8 *id)
 {
 	struct css_set *set = BPF_CORE_READ(task, cgroups);
 	u32 count = bpf_core_field_size(set->subsys) / sizeof(void *);
-	u64 node = kw_outermost((u64)BPF_CORE_READ(set, dfl_cgrp, kn));
+	u64 digits = kw_outermost((u64)BPF_CORE_READ(set, dfl_cgrp, kn));
 
-	for (u32 i = 0; i < KW_SUBSYSTEMS && i < count && !node; i++) {
+	for (u32 i = 0; i < KW_SUBSYSTEMS && i < count && !digits; i++) {
 		struct cgroup_subsys_state *state = 0;
 
 		bpf_probe_read_kernel(&state, sizeof(state), &set->subsys[i]);
 		if (state)
-			node = kw_outermost((u64)BPF_CORE_READ(state, cgroup, kn));
+			digits = kw_outermost((u64)BPF_CORE_READ(state, cgroup, kn));
 	}
-	return kw_node_id(node, id);
+	return kw_read_id(digits, id);
 }
 
 static __always_inline struct kw_process *kw_process(u32 pid)

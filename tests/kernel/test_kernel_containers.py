@@ -110,6 +110,14 @@ def test_a_host_process_that_stands_in_a_container_is_reported(watch: Watch, pod
         assert seen.device
 
 
+def test_a_host_process_that_stands_in_a_container_and_acts_elsewhere_is_not(
+    watch: Watch, pod: Pod, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("")
+    subprocess.run(["/bin/rm", str(tmp_path / name)], cwd=f"/proc/{pod.pid()}/root/tmp", check=True)
+    assert not [o for o in watch.settle() if name in o.path]
+
+
 def test_a_host_process_that_runs_a_containers_program_is_reported(watch: Watch, pod: Pod, name: str) -> None:
     subprocess.run([f"/proc/{pod.pid()}/root/bin/busybox", "echo", name], check=True)
     seen = watch.wait(lambda o: o.kind == "exec" and name in o.argv)
