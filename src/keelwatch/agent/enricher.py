@@ -87,11 +87,12 @@ class Enricher:
     def _owner(self, seen: Observation) -> str:
         """The container whose file it is, by the file's superblock.
 
-        For a call by path the sensor only knows the superblock that a host process stands in, which is
-        not where an absolute path leads; so the path, or the process's view of the mounts, has to agree.
+        For a call by path the sensor only knows the superblock that a host process stands in. With
+        --host that is told even where an absolute path leads elsewhere; then the path, or the process's
+        view of the mounts, has to agree.
         """
         owner = self._catalog.owner_of(seen.device) if seen.device else ""
-        if not owner or seen.container_id or seen.path_source != "user":
+        if not owner or seen.visited or seen.container_id or seen.path_source != "user":
             return owner
         inside = f"/{owner}/rootfs/" in seen.path or "/merged/" in seen.path
         return owner if inside or self._mounts.get(seen.mount_ns) == owner else ""

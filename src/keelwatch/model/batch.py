@@ -14,8 +14,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import orjson
 
@@ -40,11 +39,7 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BatchHeader:
-    """`rows` counts the table rows (lines, for chunks). `day` is ISO 8601, the partition.
-
-    `checkpoints` are the read positions that are true once this batch is durable; they belong to
-    the agent and the hub ignores them.
-    """
+    """`rows` counts the table rows (lines, for chunks). `day` is ISO 8601, the partition."""
 
     spool: str
     table: str
@@ -54,7 +49,6 @@ class BatchHeader:
     format: str
     raw: int
     node: str = ""
-    checkpoints: dict[str, Any] = field(default_factory=dict)
 
 
 def encode_frame(header: BatchHeader, body: bytes) -> bytes:
