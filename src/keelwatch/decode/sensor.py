@@ -119,6 +119,7 @@ def decode_record(record: memoryview) -> Observation | None:
     if visit == VISIT_DIRECTORY and not texts[TEXT_BASE] and not texts[TEXT_OLD_BASE]:
         # A host process that stands in a container's directory, but named its paths from the root.
         return None
+    observation.visited = visit != 0
     reader(observation, record, texts)
     return observation
 

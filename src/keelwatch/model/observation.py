@@ -69,6 +69,7 @@ class Observation:
     overlay: bool = False  # lies on overlayfs
     memfd: bool = False
     created: bool = False  # this open made the file
+    visited: bool = False  # a host process's call by path that started in the container's files at `device`
     descriptor: int = -1  # inherit: the descriptor's number; setns, finit_module: the fd argument
     # exec
     argv: tuple[str, ...] = ()
