@@ -29,14 +29,15 @@ IDENTITY = Identity(
     revision="5d", identity_source="workload=inferred",
 )  # fmt: skip
 _MAIN = """
-import logging, sys
+import logging, os, sys
 from pathlib import Path
 from keelwatch.hub.main import run_hub
 from keelwatch.hub.settings import HubSettings
 logging.basicConfig(level=logging.INFO)
 data = Path(sys.argv[1])
 run_hub(HubSettings(data=data, listen=sys.argv[2], admin_token_file=data / "admin.token",
-                    viewer_token_file=data / "viewer.token"))
+                    viewer_token_file=data / "viewer.token",
+                    disk_reserve=int(os.environ.get("KEELWATCH_TEST_RESERVE", 1 << 20))))
 """
 
 

@@ -15,7 +15,16 @@ from starlette.concurrency import run_in_threadpool
 from keelwatch.console.answers import AlertRecord, ErrorAnswer, HistogramAnswer, StatusAnswer, WorkloadsAnswer
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import Cursor, History, Record
-from keelwatch.console.parameters import ALERTS, COMMON, EVENTS, GAPS, LIFECYCLE, LOGS
+from keelwatch.console.parameters import (
+    ALERTS,
+    COMMON,
+    EVENTS,
+    GAPS,
+    LIFECYCLE,
+    LOGS,
+    WORKLOADS,
+    openapi,
+)
 from keelwatch.query import timeline
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL
@@ -45,7 +54,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/logs", summary="Log lines", responses=_STREAM)
+@router.get("/logs", summary="Log lines", responses=_STREAM, openapi_extra=openapi("logs"))
 async def get_logs(
     request: Request,
     wanted: Annotated[Filter, Depends(LOGS)],
@@ -56,7 +65,7 @@ async def get_logs(
     return await _records(request, "logs", wanted, tail, follow)
 
 
-@router.get("/events", summary="Runtime events", responses=_STREAM)
+@router.get("/events", summary="Runtime events", responses=_STREAM, openapi_extra=openapi("events"))
 async def get_events(
     request: Request,
     wanted: Annotated[Filter, Depends(EVENTS)],
@@ -67,7 +76,7 @@ async def get_events(
     return await _records(request, "events", wanted, tail, follow)
 
 
-@router.get("/alerts", summary="Alerts", responses=_STREAM)
+@router.get("/alerts", summary="Alerts", responses=_STREAM, openapi_extra=openapi("alerts"))
 async def get_alerts(
     request: Request,
     wanted: Annotated[Filter, Depends(ALERTS)],
@@ -78,7 +87,12 @@ async def get_alerts(
     return await _records(request, "alerts", wanted, tail, follow)
 
 
-@router.get("/lifecycle", summary="Containers and agents that came and went", responses=_STREAM)
+@router.get(
+    "/lifecycle",
+    summary="Containers and agents that came and went",
+    responses=_STREAM,
+    openapi_extra=openapi("lifecycle"),
+)
 async def get_lifecycle(
     request: Request,
     wanted: Annotated[Filter, Depends(LIFECYCLE)],
@@ -89,7 +103,7 @@ async def get_lifecycle(
     return await _records(request, "lifecycle", wanted, tail, follow)
 
 
-@router.get("/gaps", summary="What was not observed", responses=_STREAM)
+@router.get("/gaps", summary="What was not observed", responses=_STREAM, openapi_extra=openapi("gaps"))
 async def get_gaps(
     request: Request,
     wanted: Annotated[Filter, Depends(GAPS)],
@@ -100,7 +114,9 @@ async def get_gaps(
     return await _records(request, "gaps", wanted, tail, follow)
 
 
-@router.get("/timeline", summary="All records in one order", responses=_STREAM)
+@router.get(
+    "/timeline", summary="All records in one order", responses=_STREAM, openapi_extra=openapi("timeline")
+)
 async def get_timeline(
     request: Request,
     wanted: Annotated[Filter, Depends(COMMON)],
@@ -126,14 +142,14 @@ async def get_alert(request: Request, identifier: str) -> AlertRecord:
     return cast(AlertRecord, found)
 
 
-@router.get("/workloads", summary="Workloads and their instances")
-async def get_workloads(request: Request, wanted: Annotated[Filter, Depends(COMMON)]) -> WorkloadsAnswer:
+@router.get("/workloads", summary="Workloads and their instances", openapi_extra=openapi("workloads"))
+async def get_workloads(request: Request, wanted: Annotated[Filter, Depends(WORKLOADS)]) -> WorkloadsAnswer:
     """Workloads, living and dead, the latest seen first."""
     found = await run_in_threadpool(_history(request).workloads, wanted)
     return cast(WorkloadsAnswer, {"workloads": found})
 
 
-@router.get("/histogram", summary="Log lines over time")
+@router.get("/histogram", summary="Log lines over time", openapi_extra=openapi("logs"))
 async def get_histogram(
     request: Request,
     wanted: Annotated[Filter, Depends(LOGS)],

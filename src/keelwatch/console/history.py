@@ -125,7 +125,7 @@ class History:
 
     def _extent(self, wanted: Filter, now: int) -> tuple[int, int] | None:
         row = self._rows(histogram.extent_query(wanted, now))[0]
-        return (int(row["first"]), int(row["last"])) if int(row["lines"]) else None
+        return (int(row["first"]), int(row["last"]) + 1) if int(row["lines"]) else None
 
     def _rows(self, found: Query) -> list[Record]:
         return [_with_objects(row) for row in self._database.query(found.sql, found.parameters)]

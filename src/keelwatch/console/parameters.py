@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import Request
 
@@ -13,6 +14,29 @@ _SHARED = (
     "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector", "since",
     "until", "grep", "regex",
 )  # fmt: skip
+DESCRIPTIONS = {
+    "cluster": "cluster name",
+    "node": "node name",
+    "namespace": "namespace",
+    "workload": "checkout or deployment/checkout; kubectl's short kinds too",
+    "pod": "pod name",
+    "container": "container name",
+    "container_id": "container id, or its beginning",
+    "selector": "label selector: app=checkout,tier!=cache,env in (a,b),!legacy",
+    "since": "a duration back from now (10m, 2h30m, 1d) or RFC 3339",
+    "until": "a duration back from now or RFC 3339; exclusive",
+    "grep": "text that must occur, in upper and lower case as given",
+    "regex": "RE2 regular expression that must match",
+    "stream": "stdout or stderr",
+    "kind": "kind of event or lifecycle record",
+    "type": "system call",
+    "phase": "setup (the runtime at work before the entrypoint) or run",
+    "rule": "name of the rule",
+    "priority": "least urgent priority, of Falco's",
+    "id": "the alert's id",
+    "what": "what was not observed",
+    "cause": "why (docs/reference/gaps.md)",
+}
 _CONTROLS = ("tail", "follow", "buckets")
 MAX_LENGTH = 1024
 
@@ -38,9 +62,31 @@ def filter_reader(*own: str) -> Reader:
     return read
 
 
-COMMON = filter_reader("stream", "kind", "type", "phase", "rule", "priority", "what", "cause")
-LOGS = filter_reader("stream")
-EVENTS = filter_reader("kind", "type", "phase")
-ALERTS = filter_reader("rule", "priority", "kind", "type", "phase", "id")
-LIFECYCLE = filter_reader("kind")
-GAPS = filter_reader("what", "cause")
+def openapi(table: str) -> dict[str, Any]:
+    """The parameters of a table for OpenAPI: the reader takes them from the request itself."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "schema": {"type": "string"}, "description": DESCRIPTIONS[name]}
+            for name in (*_SHARED, *OWN[table])
+        ]
+    }
+
+
+OWN: dict[str, tuple[str, ...]] = {
+    "logs": ("stream",),
+    "events": ("kind", "type", "phase"),
+    "alerts": ("rule", "priority", "kind", "type", "phase", "id"),
+    "lifecycle": ("kind",),
+    "gaps": ("what", "cause"),
+    "timeline": ("stream", "kind", "type", "phase", "rule", "priority", "what", "cause"),
+    "workloads": (),
+}
+"""The parameters that only some tables have."""
+
+COMMON = filter_reader(*OWN["timeline"])
+LOGS = filter_reader(*OWN["logs"])
+EVENTS = filter_reader(*OWN["events"])
+ALERTS = filter_reader(*OWN["alerts"])
+LIFECYCLE = filter_reader(*OWN["lifecycle"])
+GAPS = filter_reader(*OWN["gaps"])
+WORKLOADS = filter_reader()

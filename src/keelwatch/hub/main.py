@@ -133,7 +133,8 @@ class Server(uvicorn.Server):
         )
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        """See uvicorn: a signal came."""
+        """A signal came. Uvicorn's own handler would raise it again behind us, before all is stored."""
+        del frame
+        _log.info("stopping (signal %d): storing what was received", sig)
         self._app.state.stopping.set()  # type: ignore[attr-defined]  # FastAPI's state is open
-        _log.info("stopping: storing what was received")
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]  # a frame or None
+        self.should_exit = True

@@ -125,7 +125,8 @@ def _rejected(error: RejectedError) -> JSONResponse:
 
 def _too_large() -> JSONResponse:
     metrics.REFUSED.labels("too_large").inc()
-    return _error(413, f"a request has at most {MAX_REQUEST} bytes")
+    # What is left of the body is not read, so this connection is of no use any more.
+    return _error(413, f"a request has at most {MAX_REQUEST} bytes", {"Connection": "close"})
 
 
 def _later(message: str, seconds: int) -> JSONResponse:

@@ -25,9 +25,9 @@ from keelwatch.store.database import QUERY_TOO_LARGE, Database, Insertion, Sourc
 
 _log = logging.getLogger(__name__)
 
-# Errors that say nothing about the batch: files, time-out, network, shutting down, disk, too many
-# parts, cancelled, the operating system.
-_NOT_THE_BATCH = frozenset({74, 75, 76, 159, 210, 236, 243, 252, 394, 425, 1001})
+# Errors that say nothing about the batch: files, network, shutting down, disk, too many parts,
+# cancelled, the operating system.
+_NOT_THE_BATCH = frozenset({74, 75, 76, 210, 236, 243, 252, 394, 425, 1001})
 
 _THIS_BATCH = "spool = {spool:String} AND seq = {seq:UInt64}"
 
@@ -178,14 +178,20 @@ class TableWriter:
             self._insert(group[:middle])
             self._insert(group[middle:])
             return
+        reason = error if error.code == QUERY_TOO_LARGE else self._unreadable(insertion)
+        if reason is None:
+            raise error
+        self._set_aside(group[0], str(reason))
+
+    def _unreadable(self, insertion: Insertion) -> StoreError | None:
+        """Why the engine cannot even read a batch, if that is so."""
         try:
             self._database.readable(insertion)
         except StoreError as reason:
             if not _may_be_the_batch(reason):
                 raise
-            self._set_aside(group[0], str(reason))
-            return
-        raise error
+            return reason
+        return None
 
     def _set_aside(self, item: Waiting, reason: str) -> None:
         """Keep a batch that the engine cannot read, say so in a gap, and go on."""

@@ -195,7 +195,11 @@ def _escape_like(text: str) -> str:
 def _labels(found: Conditions, requirements: list[Requirement]) -> str:
     """Containers whose labels, as the lifecycle records have them, meet all requirements."""
     tests = " AND ".join(_label(found, requirement) for requirement in requirements)
-    return f"container_id IN (SELECT container_id FROM lifecycle WHERE container_id != '' AND {tests})"
+    known = (  # the last labels that were known: early and late records may have none
+        "SELECT container_id, argMaxIf(labels, time, length(labels) > 0) AS labels FROM "
+        "(SELECT container_id, labels, time FROM lifecycle WHERE container_id != '') GROUP BY container_id"
+    )
+    return f"container_id IN (SELECT container_id FROM ({known}) WHERE {tests})"
 
 
 def _label(found: Conditions, requirement: Requirement) -> str:

@@ -20,10 +20,12 @@ import orjson
 
 from keelwatch.store.database import BusyError, Insertion, StoreError
 from keelwatch.store.escape import Parameters, literal, parameters
-from keelwatch.store.insert import READ_SETTINGS, Columns, insert_sql, select_sql, source_structure
+from keelwatch.store.insert import Columns, insert_sql, read_settings, select_sql, source_structure
 
 _DATABASE = "keelwatch"
 _BLOCK = 8192
+_INSERT_SECONDS = 300
+_READABLE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Limits:
 
     server_memory: int = 1_500_000_000
     query_memory: int = 500_000_000
-    insert_memory: int = 900_000_000
+    insert_memory: int = 1_200_000_000
     query_seconds: int = 60
     readers: int = 8
     wait_seconds: float = 10.0
@@ -89,7 +91,8 @@ class EmbeddedDatabase:
         columns = self.columns(insertion.table)
         source, spool, seq, row = _file_source(insertion, columns)
         select = select_sql(insertion, columns, source, spool, seq, row)
-        self._write(insertion.table, f"{select} SETTINGS {READ_SETTINGS} FORMAT Null")
+        settings = f"{read_settings(insertion)}, max_execution_time = {_READABLE_SECONDS}"
+        self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
         """The columns of a table, as the engine knows them."""
@@ -120,7 +123,7 @@ class EmbeddedDatabase:
             if table not in self._writers:
                 connection = chdb.connect(self._address)
                 self._run(connection, f"USE {_DATABASE}")
-                self._run(connection, f"SET max_memory_usage = {self._limits.insert_memory}")
+                self._run(connection, _writer_settings(self._limits))
                 self._writers[table] = (connection, threading.Lock())
             return self._writers[table]
 
@@ -179,6 +182,10 @@ def _file_source(insertion: Insertion, columns: Columns) -> tuple[str, str, str,
     file = f"file({literal(glob)}, '{kind}', {literal(structure)}, 'zstd')"
     stem = "splitByChar('~', substring(_file, 1, length(_file) - 4))"
     return file, f"{stem}[1]", f"toUInt64({stem}[2])", "toUInt32(_row_number)"
+
+
+def _writer_settings(limits: Limits) -> str:
+    return f"SET max_memory_usage = {limits.insert_memory}, max_execution_time = {_INSERT_SECONDS}"
 
 
 def _reader_settings(limits: Limits) -> str:

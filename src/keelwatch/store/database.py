@@ -16,6 +16,8 @@ from keelwatch.store.escape import Parameters
 
 _CODE = re.compile(r"Code: (\d+)")
 
+_LONGEST_MESSAGE = 2000
+
 QUERY_TOO_LARGE = 241
 QUERY_TOO_LONG = 159
 
@@ -26,7 +28,7 @@ class StoreError(RuntimeError):
     def __init__(self, message: str) -> None:
         found = _CODE.search(message)
         self.code = int(found.group(1)) if found else 0
-        super().__init__(message)
+        super().__init__(message[:_LONGEST_MESSAGE])  # the engine quotes input, up to a megabyte
 
 
 class BusyError(StoreError):

@@ -24,10 +24,13 @@ ONE_PART = (
     "min_insert_block_size_bytes = 100000000000, max_insert_block_size = 1000000000, "
     "max_partitions_per_insert_block = 1"
 )
-READ_SETTINGS = (
+_READ_SETTINGS = (
     "input_format_skip_unknown_fields = 1, input_format_null_as_default = 1, "
     "input_format_parallel_parsing = 0, format_binary_max_string_size = 67108864"
 )
+
+_SPARE_ROWS = 100_000
+_MOST_BYTES = 4 << 30
 
 
 def chunk_structure() -> str:
@@ -56,7 +59,13 @@ def insert_sql(insertion: Insertion, columns: Columns, source: str, spool: str, 
     """The whole INSERT. `row` is the expression of the row's index in its file (rows format)."""
     names = ", ".join(columns)
     select = select_sql(insertion, columns, source, spool, seq, row)
-    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {READ_SETTINGS}"
+    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {read_settings(insertion)}"
+
+
+def read_settings(insertion: Insertion) -> str:
+    """How the batches are read. A header may be a little wrong about its rows, but not by much."""
+    rows = 2 * sum(source.rows for source in insertion.sources) + _SPARE_ROWS
+    return f"{_READ_SETTINGS}, max_rows_to_read = {rows}, max_bytes_to_read = {_MOST_BYTES}"
 
 
 def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
@@ -81,5 +82,5 @@ def test_like_patterns_are_escaped(text: str) -> None:
         assert found.parameters == {}
         return
     pattern = str(found.parameters["p0"])[1:-1]
-    unescaped = pattern.replace("\\\\", "\0").replace("\\%", "%").replace("\\_", "_").replace("\0", "\\")
-    assert unescaped == text
+    assert re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL) == text
+    assert not re.search(r"(?<!\\)(\\\\)*[%_]", pattern)
