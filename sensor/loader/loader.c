@@ -59,7 +59,7 @@ static int load(struct kw_sensor *sensor, const struct kw_config *config, char *
 	return 0;
 }
 
-struct kw_sensor *kw_open(const struct kw_config *config, char *error, size_t room)
+static struct kw_sensor *open_as(u32 way, const struct kw_config *config, char *error, size_t room)
 {
 	struct kw_sensor *sensor = calloc(1, sizeof(*sensor));
 
@@ -70,20 +70,28 @@ struct kw_sensor *kw_open(const struct kw_config *config, char *error, size_t ro
 	}
 	sensor->kinds = config->kinds;
 	sensor->pace_ms = config->pace_ms;
-	sensor->attach = config->attach;
+	sensor->attach = way;
 	sensor->kernel = btf__load_vmlinux_btf();
 	if (!sensor->kernel) {
 		kw_fail(error, room, "the kernel has no BTF (/sys/kernel/btf/vmlinux): %s", strerror(errno));
-		kw_close(sensor);
-		return NULL;
+	} else if (way == KW_ATTACH_FEXIT && !kw_fexit_works(sensor->kernel)) {
+		kw_fail(error, room, "the kernel refused a trial fexit program: %s", strerror(errno));
+	} else if (load(sensor, config, error, room) == 0) {
+		return sensor;
 	}
-	if (sensor->attach == KW_ATTACH_AUTO)
-		sensor->attach = kw_fexit_works(sensor->kernel) ? KW_ATTACH_FEXIT : KW_ATTACH_SYS_EXIT;
-	if (load(sensor, config, error, room)) {
-		kw_close(sensor);
-		return NULL;
-	}
-	return sensor;
+	kw_close(sensor);
+	return NULL;
+}
+
+struct kw_sensor *kw_open(const struct kw_config *config, char *error, size_t room)
+{
+	struct kw_sensor *sensor;
+
+	if (config->attach != KW_ATTACH_AUTO)
+		return open_as(config->attach, config, error, room);
+	// Some kernels take a trial program, but not every handler: 5.10's BTF lost some argument types.
+	sensor = open_as(KW_ATTACH_FEXIT, config, error, room);
+	return sensor ? sensor : open_as(KW_ATTACH_SYS_EXIT, config, error, room);
 }
 
 static int attach(struct kw_sensor *sensor, const char *name, char *error, size_t room)

@@ -43,7 +43,6 @@ poweroff -f
 EXPECTED = {
     ("exec", "execve", "/tmp/openat2"),
     ("exec", "execve", "/bin/busybox"),
-    ("fork", "fork", ""),
     ("exit", "exit", ""),
     ("open", "openat2", "/tmp/openat2"),
     ("open", "open", "/tmp/gate32"),
@@ -125,6 +124,9 @@ def check(said: dict[str, Any]) -> None:
     assert "error" not in said, said["error"]
     assert (said["errors"], said["losses"], said["foreign"]) == (0, [], 0)
     assert {tuple(event) for event in said["seen"]} >= EXPECTED
+    # Before 5.15 the kernel does not hand out the registers, and every birth is called clone.
+    assert {call for kind, call, _ in said["seen"] if kind == "fork"} <= {"clone", "fork", "vfork"}
+    assert {"fork"} & {kind for kind, _, _ in said["seen"]}
     assert said["targets"] >= 2
     assert said["times"]
 
@@ -136,6 +138,7 @@ def test_the_sensor_on_another_kernel(kernel: Path | None, initramfs: Path) -> N
     said = boot(kernel, initramfs)
     check(said["sys_exit"])
     if "error" in said["fexit"]:
+        print(said["fexit"]["error"])
         assert said["auto"]["attached"] == "sys_exit"
     else:
         check(said["fexit"])
