@@ -64,6 +64,13 @@ class Stack:
             self._process.wait(60)
 
     @property
+    def pid(self) -> int:
+        """The process id of `keelwatch up`."""
+        if self._process is None:
+            raise RuntimeError("keelwatch is not running")
+        return self._process.pid
+
+    @property
     def token(self) -> str:
         """The log-in token."""
         return (self.directory / "data" / "login.token").read_text().strip()

@@ -10,6 +10,8 @@ from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 
 NAME = "alive"
+HELD = 1_000_000_000
+"""How far back a kill reaches, in nanoseconds: events are in memory for a moment before they are durable."""
 
 
 class Alive:
@@ -25,9 +27,12 @@ class Alive:
         beside.replace(self._path)
 
     def gap(self, host: Identity) -> Gap | None:
-        """The interval since the last beat of an earlier run, or None on the first start."""
+        """The interval since the last beat of an earlier run, or None on the first start.
+
+        It begins a little before that beat: what was seen but not yet durable is lost, too.
+        """
         with contextlib.suppress(OSError, ValueError):
             before = int(self._path.read_text()[:32])
             now = clock.now()
-            return Gap("all", "agent_down", min(before, now), now, 1, "intervals", host)
+            return Gap("all", "agent_down", min(before - HELD, now), now, 1, "intervals", host)
         return None

@@ -23,6 +23,7 @@ from keelwatch.enrich.provenance import FileHistory
 from keelwatch.enrich.runtime import Runtimes
 from keelwatch.model.identity import Identity
 from keelwatch.model.observation import KINDS
+from keelwatch.ship.freeze import gap_drafts
 from keelwatch.ship.sender import Sender
 from keelwatch.ship.spool import Spool
 
@@ -58,11 +59,11 @@ class Agent:
 
     def start(self) -> Housekeeping:
         """Start every thread; return what the main thread does."""
-        down = self.alive.gap(self.host)
         self.run(self.sender.start, self.sender.stop)
         self.run(self.outbox.start, self.outbox.stop)
         self.run(self.pipeline.start, self.pipeline.stop)
         self._start_sensor()
+        self._tell_outage()
         self.catalog.scan()
         if self.logs is not None:
             self.run(self.logs.start, self.logs.stop)
@@ -77,8 +78,6 @@ class Agent:
             self.blind,
         )
         keeping.announce("agent_started", self.host)
-        if down is not None:
-            self.outbox.gap(down)
         return keeping
 
     def stop(self) -> None:
@@ -112,3 +111,9 @@ class Agent:
         self.sensor = SensorThread(sensor, self.pipeline)
         self._stops.append(sensor.close)
         self.run(self.sensor.start, self.sensor.stop)
+
+    def _tell_outage(self) -> None:
+        """Say when nobody watched. It is durable before the first beat, which would make it forgotten."""
+        down = self.alive.gap(self.host)
+        if down is not None:
+            self.spool.append(gap_drafts([down]))
