@@ -12,8 +12,8 @@ from pathlib import Path
 from keelwatch.agent.metrics import serve
 from keelwatch.agent.node import Agent
 from keelwatch.agent.readings import readings
-from keelwatch.agent.settings import AgentSettings
-from keelwatch.detect import RuleErrors, default_rules_dir, load_rules
+from keelwatch.agent.settings import AgentSettings, SettingsError
+from keelwatch.detect import RuleErrors, RuleSet, default_rules_dir, load_rules
 
 log = logging.getLogger(__name__)
 EXIT_USAGE = 2
@@ -23,15 +23,15 @@ def run_agent(settings: AgentSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
+        settings.check()
         rules = load_rules(_rule_paths(settings))
-    except RuleErrors as errors:
+        agent = _made(settings, rules)
+    except (RuleErrors, SettingsError) as errors:
         print(errors, file=sys.stderr)
         return EXIT_USAGE
     for warning in rules.warnings:
         log.warning("%s", warning)
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     closing = threading.Event()
-    agent = Agent(settings, rules)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _close(closing, agent))
     keeping = agent.start()
@@ -45,6 +45,15 @@ def run_agent(settings: AgentSettings) -> int:
         keeping.announce("agent_stopped", agent.host)
     agent.stop()
     return 0
+
+
+def _made(settings: AgentSettings, rules: RuleSet) -> Agent:
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Agent(settings, rules)
+    except OSError as error:
+        what = f"--data {settings.data}: {error.strerror or error}"
+        raise SettingsError(f"{what}; the spool must be kept there, and the agent needs root") from error
 
 
 def _serve_metrics(agent: Agent) -> None:

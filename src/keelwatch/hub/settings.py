@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
+
+from keelwatch.kit.net import is_loopback
 
 DEFAULT_DATA = Path("/var/lib/keelwatch/hub")
 DEFAULT_LISTEN = "127.0.0.1:8470"
@@ -61,17 +62,8 @@ class HubSettings:
         for path in (self.tls_cert, self.tls_key):
             if path is not None and not path.is_file():
                 raise SettingsError(f"{path} is not a file")
-        if not self.tls and not _is_loopback(host):
+        if not self.tls and not is_loopback(host):
             raise SettingsError(
                 f"--listen {self.listen}: off the loopback address logs and tokens would cross the network "
                 "unencrypted; give --tls-cert and --tls-key, or listen on 127.0.0.1"
             )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
