@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import urllib3
 from browser_records import PAYLOAD, SECOND, alert, attack, gap, instance, lifecycle
-from conftest import Hub, Visit, log_in, visit
+from browser_visits import Hub, Visit, log_in, visit
 
 from keelwatch.model.identity import Identity
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from keelwatch.cli.errors import USAGE, CliError
+from keelwatch.kit.net import is_loopback
 
 DEFAULT_HUB = "http://127.0.0.1:8470"
 _KEYS = frozenset({"hub", "token", "token_file", "ca_file"})
@@ -105,10 +106,6 @@ def _checked_url(url: str, *, has_token: bool) -> str:
         raise CliError(f"hub address {url!r}: {error}", USAGE) from error
     if parts.scheme not in ("http", "https") or not host:
         raise CliError(f"hub address {url!r} is not an http(s) URL", USAGE, f"Example: {DEFAULT_HUB}")
-    if parts.scheme == "http" and has_token and not _is_loopback(host):
+    if parts.scheme == "http" and has_token and not is_loopback(host):
         raise CliError(f"will not send the token to {host} in the clear", USAGE, "Use an https:// address.")
     return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -122,7 +122,7 @@ def log_around(reader: Reader, alert: Record, around: Filters) -> list[Record]:
     lines = reader.rows("logs", around, MOST_LINES)
     if not lines:
         return []
-    here = timeline_lines([alert | {"record": "alert"}])[0] | {"marked": True, "href": ""}
+    here = timeline_lines([alert | {"record": "alert", "output": alert["rule"]}])[0] | {"href": ""}
     return sorted([*timeline_lines(lines), here], key=lambda line: line["time"])
 
 

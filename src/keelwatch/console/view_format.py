@@ -29,6 +29,7 @@ _DRIFT = {
     "image": "equals the image's file",
     "gone": "gone before it could be examined",
 }
+_HOW = {"inherited": "through a descriptor it inherited"}
 _SOURCE = {"kernel": "the kernel's object", "user": "the caller's string"}
 
 
@@ -39,8 +40,8 @@ def environment() -> Environment:
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters.update(
         active_filters=active_filters, ago=ago, bytes=byte_size, clock=clock, content_words=content_words,
-        drift_words=drift_words, hue=hue, instance=instance, instance_title=instance_title, json=to_json,
-        lost=lost,
+        drift_words=drift_words, how_words=how_words, hue=hue, instance=instance,
+        instance_title=instance_title, json=to_json, lost=lost,
         marked=marked, mode=mode, number=number, slug=slug, source_words=source_words, span=span, stamp=stamp,
         visible=visible, with_query=with_query, workload_path=workload_path, workload_query=workload_query,
     )  # fmt: skip
@@ -134,6 +135,11 @@ def lost(gap: Mapping[str, Any]) -> str:
     """How much a gap lost: `12 events`, or how long nothing was observed."""
     unit = gap.get("unit") or ""
     return length_of(gap) if unit == "intervals" else f"{number(gap.get('amount'))} {visible(unit)}"
+
+
+def how_words(value: str) -> str:
+    """How a process did its step of a file's story."""
+    return _HOW.get(value, value)
 
 
 def slug(value: object) -> str:

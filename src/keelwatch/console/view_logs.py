@@ -79,7 +79,9 @@ def _line(record: Record) -> Record:
     kind = record.get("record", "log")
     base = {"record": kind, "stream": "", "marked": False, "href": ""}
     if kind == "alert":
-        text = f"{record['priority']}: {record['rule']}: {record['output']}"
+        rule, output = str(record["rule"]), str(record["output"])
+        told = output if output.startswith(rule) else f"{rule}: {output}"
+        text = f"{str(record['priority']).lower()}: {told}"
         return base | record | {"message": text, "marked": True, "href": f"/alerts/{record['id']}"}
     if kind == "event":
         return base | record | {"message": event_text(record)}

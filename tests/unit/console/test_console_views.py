@@ -100,7 +100,7 @@ def test_records_of_every_table_become_lines() -> None:
     assert [line["message"] for line in lines] == [
         "hello",
         "rename /a → /b failed (-13) by sh[7] sh -c x",
-        "ERROR: R: O",
+        "error: R: O",
         "container started",
         "exec: 3 events lost, ring_full",
         "of the log table",
