@@ -72,3 +72,8 @@ def test_a_token_is_never_sent_in_the_clear() -> None:
         resolve("http://hub.example", "secret", None, None)
     for url in ("http://127.0.0.1:8470", "http://localhost:1", "http://[::1]:8470", "https://hub.example"):
         assert resolve(url, "secret", None, None).token == "secret"
+
+
+def test_a_name_that_begins_like_the_loopback_address_is_another_machine() -> None:
+    with pytest.raises(CliError, match="in the clear"):
+        resolve("http://127.0.0.1.example:8470", "secret", None, None)
