@@ -80,6 +80,7 @@ class Sender:
         self._token = ""
         self.counters = Counters()
         self.problem = "not connected yet"
+        self._told = False
         self.last_success = 0.0  # seconds since the epoch
 
     def start(self) -> None:
@@ -114,8 +115,9 @@ class Sender:
                     self._spool.wait(IDLE)
 
     def _rest(self, problem: str, after: float) -> None:
-        if not self.problem:
+        if not self._told:
             log.warning("%s; batches wait in the spool", problem)
+        self._told = True
         self.problem = problem
         # A hub that comes back would otherwise meet all agents at the same moment.
         asked = after * random.uniform(1.0, 1.25)  # noqa: S311  # spreads load, guards nothing
@@ -143,6 +145,7 @@ class Sender:
         if self.problem:
             log.info("connected to hub %s", self._hub)
         self.problem = ""
+        self._told = False
         self.last_success = time.time()
         self._backoff.reset()
 
