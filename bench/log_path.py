@@ -28,7 +28,7 @@ CACHE = Path(__file__).parent.parent / ".build" / "bench"
 SLICE = 1 << 20
 MIB = 2**20
 GIVE_UP_SECONDS = 60.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.25
 
 
 def run(settings: Settings) -> list[Figure]:

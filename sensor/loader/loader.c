@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the loaded sensor: open, attach, drain, count, close.
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,10 @@ static struct kw_sensor *open_as(u32 way, const struct kw_config *config, char *
 	} else if (way == KW_ATTACH_FEXIT && !kw_fexit_works(sensor->kernel)) {
 		kw_fail(error, room, "the kernel refused a trial fexit program: %s", strerror(errno));
 	} else if (load(sensor, config, error, room) == 0) {
+		// The kernel's type information and the verifier's log take several megabytes.
+		btf__free(sensor->kernel);
+		sensor->kernel = NULL;
+		malloc_trim(0);
 		return sensor;
 	}
 	kw_close(sensor);

@@ -38,11 +38,15 @@ class StoreUnavailableError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class WriterSettings:
-    """Seconds and bytes. `hold` is how long a batch waits for its predecessor."""
+    """Seconds and bytes. `hold` is how long a batch waits for its predecessor.
+
+    `window` is how long a part is gathered, unless it has `enough` bytes before.
+    """
 
     window: float = 0.1
+    enough: int = 8 << 20
     hold: float = 5.0
-    group_bytes: int = 48 << 20
+    group_bytes: int = 64 << 20
 
 
 class TableWriter:
@@ -104,7 +108,8 @@ class TableWriter:
         deadline = time.monotonic() + (self._settings.window if waiting else 3600.0)
         while size < self._settings.group_bytes and not self._stopping:
             try:
-                more = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
+                left = 0.0 if size >= self._settings.enough else deadline - time.monotonic()
+                more = self._queue.get(timeout=max(0.0, left))
             except queue.Empty:
                 break
             if more is None:
