@@ -28,6 +28,7 @@ class Hub(ThreadingHTTPServer):
         self.answers: list[tuple[int, dict[str, str], dict[str, object]]] = []
         self.refused: tuple[str, int] | None = None
         self.token = ""
+        self.asked = 0
         self.scheme = "http"
         self.sizes: list[int] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -46,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Hub
 
     def do_GET(self) -> None:
+        self.server.asked += 1
         if self._is_welcome():
             self._answer(200, {"stored": self.server.stored})
 
@@ -178,6 +180,13 @@ def test_stored_numbers_are_asked_for_at_the_start(spool, hub, start):
     start(hub)
     wait_for(sent(spool))
     assert [seq for _, seq, _ in hub.received] == [4, 5]
+
+
+def test_an_agent_with_nothing_to_send_shows_that_it_is_there(hub, start, monkeypatch):
+    monkeypatch.setattr("keelwatch.ship.sender.HEARTBEAT", 0.1)
+    monkeypatch.setattr("keelwatch.ship.sender.IDLE", 0.05)
+    start(hub)
+    wait_for(lambda: hub.asked >= 3)
 
 
 def test_unknown_token_is_counted_and_the_file_read_again(spool, hub, start, tmp_path):

@@ -124,6 +124,12 @@ class Intake:
         """The agents, by node."""
         return sorted(self._agents.values(), key=lambda agent: (agent.node, agent.spool))
 
+    def heard_from(self, spool: str, address: str) -> None:
+        """An agent that is known asked about its spool: it is there, if it has nothing to send."""
+        agent = self._agents.get(spool)
+        if agent is not None:
+            agent.address, agent.last_seen = address, time.time()
+
     def _heard(self, batches: Iterable[Received], address: str) -> None:
         for batch in batches:
             agent = self._agents.setdefault(batch.spool, Agent(batch.spool))

@@ -51,16 +51,21 @@ async def get_spool(spool: str, request: Request) -> JSONResponse:
     refusal = _authorise(request)
     if refusal:
         return refusal
-    return JSONResponse({"stored": request.app.state.intake.stored(spool)})
+    intake: Intake = request.app.state.intake
+    intake.heard_from(spool, _address(request))
+    return JSONResponse({"stored": intake.stored(spool)})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _take(request: Request, intake: Intake, size: int) -> JSONResponse:
     body = await _body(request, size)
     if body is None:
         return _too_large()
-    address = request.client.host if request.client else ""
     try:
-        waiting = await run_in_threadpool(intake.accept, body, address)
+        waiting = await run_in_threadpool(intake.accept, body, _address(request))
     except RejectedError as error:
         return _rejected(error)
     except OSError as error:

@@ -34,6 +34,9 @@ REQUEST = 8 << 20
 IDLE = 1.0
 """Seconds to wait for something to send before looking again."""
 
+HEARTBEAT = 30.0
+"""Seconds without an exchange after which an agent that has nothing to say shows that it is there."""
+
 
 @dataclass(slots=True)
 class Counters:
@@ -131,15 +134,22 @@ class Sender:
         if frames:
             faults.point("sender.request")
             self._handle(frames, self._request("POST", "/v1/batches", b"".join(frames)))
-        self._succeed()
+            self._succeed()
+        elif time.time() - self.last_success > HEARTBEAT:
+            self._spool.acknowledge(self._stored())
+            self._succeed()
         return bool(frames)
 
     def _resume(self) -> None:
+        self._spool.resume(self._stored())
+        self._resumed = True
+        self._succeed()
+
+    def _stored(self) -> dict[str, int]:
         answer = self._request("GET", f"/v1/spools/{self._spool.id}")
         if answer.status != 200:
             self._refuse(answer)
-        self._spool.resume(_numbers(answer, "stored"))
-        self._resumed = True
+        return _numbers(answer, "stored")
 
     def _succeed(self) -> None:
         if self.problem:
