@@ -167,9 +167,7 @@ def test_the_last_line_before_a_pods_deletion_is_kept(stack: Stack, kubelet: Kub
 
 
 def test_a_kill_in_the_middle_of_a_line_keeps_the_part(stack: Stack, kubelet: Kubelet) -> None:
-    spec = ContainerSpec(
-        "app", command=("/bin/sh", "-c", "echo app 1 whole; printf 'app 2 cut'; sleep 9999")
-    )
+    spec = ContainerSpec("app", command=("/bin/sh", "-c", "echo app 1 whole; printf 'app 2 cut'; sleep 9999"))
     pod = kubelet.run_pod(PodSpec(f"cut-{random_name(5)}", f"pod-{random_name(5)}", (spec,)))
     time.sleep(0.5)
     pod.delete(grace=0)

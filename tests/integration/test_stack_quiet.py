@@ -48,7 +48,7 @@ def quiet(stack: Stack, module_kubelet: Kubelet) -> str:
     pods[0].run("ls", "/")
     pods[0].rotate_logs(pods[0].container.name)
     for pod in pods:
-        pod.delete()
+        pod.delete(grace=0, linger=0.2)
     settle(stack, module_kubelet)
     return namespace
 
