@@ -20,7 +20,7 @@ import orjson
 
 from keelwatch.store.database import BusyError, Insertion, StoreError
 from keelwatch.store.escape import Parameters, literal, parameters
-from keelwatch.store.insert import Columns, insert_sql, read_settings, select_sql, source_structure
+from keelwatch.store.insert import READ_SETTINGS, Columns, insert_sql, select_sql, source_structure
 
 _DATABASE = "keelwatch"
 _BLOCK = 8192
@@ -91,7 +91,7 @@ class EmbeddedDatabase:
         columns = self.columns(insertion.table)
         source, spool, seq, row = _file_source(insertion, columns)
         select = select_sql(insertion, columns, source, spool, seq, row)
-        settings = f"{read_settings(insertion)}, max_execution_time = {_READABLE_SECONDS}"
+        settings = f"{READ_SETTINGS}, max_execution_time = {_READABLE_SECONDS}"
         self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
@@ -181,7 +181,7 @@ def _file_source(insertion: Insertion, columns: Columns) -> tuple[str, str, str,
     structure = source_structure(insertion, columns)
     file = f"file({literal(glob)}, '{kind}', {literal(structure)}, 'zstd')"
     stem = "splitByChar('~', substring(_file, 1, length(_file) - 4))"
-    return file, f"{stem}[1]", f"toUInt64({stem}[2])", "toUInt32(_row_number)"
+    return file, f"{stem}[1]", f"toUInt64({stem}[2])", "_row_number"
 
 
 def _writer_settings(limits: Limits) -> str:

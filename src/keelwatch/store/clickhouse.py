@@ -104,7 +104,7 @@ def batch_sql(insertion: Insertion, columns: Columns, source: Source, make: Any)
     """The statement for one batch whose bytes are sent behind it."""
     structure = source_structure(insertion, columns)
     kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
-    row = "toUInt32(rowNumberInAllBlocks())"
+    row = "rowNumberInAllBlocks()"
     sql = make(
         insertion, columns, f"input({literal(structure)})", literal(source.spool), str(source.seq), row
     )

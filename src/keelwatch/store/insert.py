@@ -24,13 +24,12 @@ ONE_PART = (
     "min_insert_block_size_bytes = 100000000000, max_insert_block_size = 1000000000, "
     "max_partitions_per_insert_block = 1"
 )
-_READ_SETTINGS = (
+READ_SETTINGS = (
     "input_format_skip_unknown_fields = 1, input_format_null_as_default = 1, "
     "input_format_parallel_parsing = 0, format_binary_max_string_size = 67108864"
 )
 
 _SPARE_ROWS = 100_000
-_MOST_BYTES = 4 << 30
 
 
 def chunk_structure() -> str:
@@ -59,13 +58,7 @@ def insert_sql(insertion: Insertion, columns: Columns, source: str, spool: str, 
     """The whole INSERT. `row` is the expression of the row's index in its file (rows format)."""
     names = ", ".join(columns)
     select = select_sql(insertion, columns, source, spool, seq, row)
-    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {read_settings(insertion)}"
-
-
-def read_settings(insertion: Insertion) -> str:
-    """How the batches are read. A header may be a little wrong about its rows, but not by much."""
-    rows = 2 * sum(source.rows for source in insertion.sources) + _SPARE_ROWS
-    return f"{_READ_SETTINGS}, max_rows_to_read = {rows}, max_bytes_to_read = {_MOST_BYTES}"
+    return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {READ_SETTINGS}"
 
 
 def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
@@ -76,9 +69,23 @@ def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, 
 
 
 def _rows(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
-    origin = {"spool": spool, "seq": seq, "row": row, "day": f"toDate({literal(insertion.day)})"}
+    origin = {
+        "spool": spool,
+        "seq": seq,
+        "row": _bounded(insertion, row),
+        "day": f"toDate({literal(insertion.day)})",
+    }
     chosen = [_row_value(name, kind, origin) for name, kind in columns.items()]
     return f"SELECT {', '.join(chosen)} FROM {source}"
+
+
+def _bounded(insertion: Insertion, row: str) -> str:
+    """The row's index, or an error: a small body can unpack to very many rows.
+
+    A header may be a little wrong about its rows (which is stored, and reported), but not by much.
+    """
+    limit = 2 * max(source.rows for source in insertion.sources) + _SPARE_ROWS
+    return f"toUInt32({row} + throwIf({row} > {limit}, 'the batch holds more rows than announced'))"
 
 
 def _row_value(name: str, kind: str, origin: dict[str, str]) -> str:
@@ -117,7 +124,6 @@ _LOG_VALUES = {
     "message": "substring(line, if(valid, p + 10, 1))",
     "spool": "spool_",
     "seq": "seq_",
-    "row": "row_",
 }
 
 _AS_CRI = (
@@ -141,7 +147,7 @@ _AS_UTC = (
 
 
 def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str) -> str:
-    values = {**_LOG_VALUES, "day": f"toDate({literal(insertion.day)})"}
+    values = {**_LOG_VALUES, "row": _bounded(insertion, "row_"), "day": f"toDate({literal(insertion.day)})"}
     return _CHUNKS.format(
         chosen=", ".join(values.get(name, name) for name in columns),
         identity=_IDENTITY,

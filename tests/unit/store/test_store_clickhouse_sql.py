@@ -27,8 +27,7 @@ def test_rows_are_read_from_the_body() -> None:
     sql = batch_sql(insertion, COLUMNS, source, insert_sql)
     assert sql.startswith(
         "INSERT INTO gaps (time, kind, spool, seq, row, day) SELECT "
-        "fromUnixTimestamp64Nano(time, 'UTC'), kind, 'sp\\'ool', 7, "
-        "toUInt32(rowNumberInAllBlocks()), toDate('2026-01-15') "
-        "FROM input('time Int64, kind String') SETTINGS "
+        "fromUnixTimestamp64Nano(time, 'UTC'), kind, 'sp\\'ool', 7, toUInt32(rowNumberInAllBlocks() + throwIf("
     )
+    assert " FROM input('time Int64, kind String') SETTINGS " in sql
     assert sql.endswith(" FORMAT JSONEachRow")
