@@ -53,6 +53,7 @@ class Node:
         self.log = self.directory / "log"
         self.node = f"node-{random_name(6)}"
         self._http = urllib3.PoolManager(retries=False)
+        self._since = 0  # when the agent was started last
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str) -> None:
@@ -60,6 +61,8 @@ class Node:
         hub = ["--listen", self.address, "--data", self._at("hub"), *tokens]
         where = ["--hub", f"http://{self.address}", "--token-file", self._at("token")]
         agent = [*where, "--data", self._at("agent"), "--node", self.node, "--metrics-listen", ""]
+        if name == "agent":
+            self._since = time.time_ns()
         with self.log.open("ab") as log:
             arguments = [*PROGRAM, name, *(hub if name == "hub" else agent)]
             self._running[name] = subprocess.Popen(arguments, stdout=log, stderr=log)
@@ -84,6 +87,11 @@ class Node:
                 return [json.loads(line) for line in answer.data.splitlines() if line]
         return []
 
+    def works(self) -> bool:
+        """Whether the hub answers and has heard of the agent's last start."""
+        rows = [row for row in self.records("lifecycle") if row["kind"] == "agent_started"]
+        return any(nanoseconds(row["time"]) >= self._since for row in rows)
+
     def stop(self) -> None:
         for name in ("agent", "hub"):
             process = self._running[name]
@@ -102,7 +110,7 @@ def node() -> Iterator[Node]:
     node.start("hub")
     eventually(lambda: (node.directory / "token").exists() and (node.directory / "login").exists())
     node.start("agent")
-    eventually(lambda: any(row["kind"] == "agent_started" for row in node.records("lifecycle")))
+    eventually(node.works)
     yield node
     node.stop()
 
@@ -119,20 +127,22 @@ def test_two_hundred_kills_at_random_moments(node: Node, kubelet: Kubelet) -> No
 
 
 def kill_often(node: Node, kubelet: Kubelet, kills: int) -> None:
-    seconds = kills * 1.2
+    """Half of the kills come while both run, the other half anywhere, most of those while they start."""
+    seconds = kills * 2.0
     lines = int(seconds * RATE)
     pods = kubelet.run_deployment(busy(lines))
     times = []
     for number in range(kills):
-        time.sleep(random.uniform(0.1, 1.6))
-        victims = [("agent",), ("hub",), ("agent", "hub")][number % 3]
+        if number % 2:
+            eventually(node.works, "it does not work again after a kill", 60)
+            pods[0].rotate_logs("steady")
+        time.sleep(random.uniform(0.0, 1.5))
+        victims = random.choice([("agent",), ("hub",), ("agent", "hub")])
         times += [time.time_ns()] if "agent" in victims else []
         node.kill(*victims)
         for name in reversed(victims):
             node.start(name)
         pods[number % 2].run("ls", "/")
-        if number % 4 == 0:
-            pods[0].rotate_logs("steady")
     check_lines(node, pods, lines, seconds)
     check_gaps(node, times)
 
