@@ -27,7 +27,8 @@ def test_rows_are_read_from_the_body() -> None:
     sql = batch_sql(insertion, COLUMNS, source, insert_sql)
     assert sql.startswith(
         "INSERT INTO gaps (time, kind, spool, seq, row, day) SELECT "
-        "fromUnixTimestamp64Nano(time, 'UTC'), kind, 'sp\\'ool', 7, toUInt32(rowNumberInAllBlocks() + throwIf("
+        "fromUnixTimestamp64Nano(time, 'UTC'), kind, 'sp\\'ool', 7, "
+        "toUInt32(rowNumberInAllBlocks() + throwIf("
     )
     assert " FROM input('time Int64, kind String') SETTINGS " in sql
     assert sql.endswith(" FORMAT JSONEachRow")
