@@ -49,6 +49,9 @@ wheel: setup-dev ## A wheel in dist/ that needs no compiler where it is installe
 
 .PHONY: docs
 docs: setup-dev ## Regenerate the reference pages that come from the code
+	$(BIN)/python -m keelwatch.cli.reference docs/reference/cli.md
+	$(BIN)/python -m keelwatch.detect.fields.document > docs/reference/fields.md
+	$(BIN)/python -m keelwatch.detect.document docs/reference/rules.md
 	$(BIN)/python -m tools.reference
 
 .PHONY: setup
