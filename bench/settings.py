@@ -14,7 +14,7 @@ class Settings:
     exec_rounds: int = 3
     opens: int = 1_000_000
     open_rounds: int = 5
-    redis_requests: int = 200_000
+    redis_requests: int = 100_000
     redis_rounds: int = 5
     log_bytes: int = 10**9
     idle_pods: int = 10

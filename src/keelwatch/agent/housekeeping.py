@@ -19,6 +19,8 @@ from keelwatch.kit import clock
 from keelwatch.model.identity import Identity
 
 log = logging.getLogger(__name__)
+LOOK_EVERY = 5
+"""Rounds between looks for log files that belong to no container."""
 SLOW_EVERY = 10
 """Rounds between looks at what changes rarely: a scan of all runtimes, the clock."""
 
@@ -74,6 +76,8 @@ class Housekeeping:
                 self._outbox.gap(gap)
         for gap in self._blind.sample():
             self._outbox.gap(gap)
+        if self._logs is not None and self._rounds % LOOK_EVERY == 0:
+            self._logs.look()
         self._rounds += 1
 
     def _slow(self) -> None:

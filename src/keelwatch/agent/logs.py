@@ -6,6 +6,7 @@ import logging
 import threading
 from pathlib import Path
 
+from keelwatch.agent.log_roots import LogRoots, path_stream
 from keelwatch.capture.logs import Follower, LogRound, LogTarget
 from keelwatch.enrich.catalog import Container
 from keelwatch.ship.freeze import gap_drafts, log_drafts
@@ -21,9 +22,11 @@ IDLE = 0.2
 class LogThread:
     """Containers are announced by housekeeping; files are read here."""
 
-    def __init__(self, spool: Spool, follower: Follower) -> None:
+    def __init__(self, spool: Spool, follower: Follower, roots: LogRoots | None = None) -> None:
         self._spool = spool
         self._follower = follower
+        self._roots = roots
+        self._names: dict[str, str] = {}  # container → stream
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self.bytes = 0
@@ -44,12 +47,18 @@ class LogThread:
         details = at.details
         if details is None or not details.log_path or not details.log_format:
             return
-        target = LogTarget(at.id, Path(details.log_path), details.log_format, at.identity)
-        self._follower.watch(target)
+        path = Path(details.log_path)
+        name = self._names[at.id] = path_stream(self._follower, path) or at.id
+        self._follower.watch(LogTarget(name, path, details.log_format, at.identity))
 
     def end(self, at: Container) -> None:
         """The container is gone: read its log to the end, then let go."""
-        self._follower.end(at.id)
+        self._follower.end(self._names.pop(at.id, at.id))
+
+    def look(self) -> None:
+        """Look for logs that no known container writes."""
+        if self._roots is not None:
+            self._roots.look()
 
     def lag(self) -> int:
         """Bytes of open files that are not read yet."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from keelwatch.agent.alive import Alive
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.housekeeping import Housekeeping
+from keelwatch.agent.log_roots import LogRoots
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.pipeline import Pipeline
@@ -44,13 +45,15 @@ class Agent:
         examiner = Examiner(settings.hash_limit)
         self.pipeline = Pipeline(self.enricher, self.catalog, history, examiner, rules, self.outbox)
         self.sender = Sender(self.spool, settings.hub, settings.token_file, settings.ca_file)
-        self.logs = (
-            LogThread(self.spool, Follower(self.spool.checkpoints(), self.host)) if settings.logs else None
-        )
+        self.logs = self._log_thread() if settings.logs else None
         self.alive = Alive(settings.data)
         self.sensor: SensorThread | None = None
         self.blind = "" if settings.sensor else "switched off by --no-sensor"  # why there is no sensor
         self._stops: list[Callable[[], None]] = []
+
+    def _log_thread(self) -> LogThread:
+        follower = Follower(self.spool.checkpoints(), self.host)
+        return LogThread(self.spool, follower, LogRoots(self.settings.log_roots, follower, self.host))
 
     @property
     def host(self) -> Identity:

@@ -73,6 +73,17 @@ class Follower:
         with self._lock:
             return tuple(self._streams)
 
+    def paths(self) -> dict[str, str]:
+        """Each log's path and the stream that follows it, or has read it to its container's end."""
+        with self._lock:
+            read = {at.path: name for name, at in self._resting.items() if at.ended}
+            return read | {str(stream.target.path): name for name, stream in self._streams.items()}
+
+    def resting(self) -> dict[str, str]:
+        """Each log's path and the stream that was reading it when the agent stopped."""
+        with self._lock:
+            return {at.path: name for name, at in self._resting.items() if not at.ended}
+
     @property
     def lag(self) -> int:
         """Bytes of open files that are not read yet."""
