@@ -1,6 +1,7 @@
 """The reference is what the code says: an undocumented column, cause, metric or call fails here."""
 
 import re
+
 import pytest
 
 from keelwatch.agent.records import alert_row, lifecycle_row
