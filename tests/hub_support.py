@@ -37,6 +37,8 @@ logging.basicConfig(level=logging.INFO)
 data = Path(sys.argv[1])
 run_hub(HubSettings(data=data, listen=sys.argv[2], admin_token_file=data / "admin.token",
                     viewer_token_file=data / "viewer.token",
+                    tls_cert=Path(sys.argv[3]) if len(sys.argv) > 3 else None,
+                    tls_key=Path(sys.argv[4]) if len(sys.argv) > 4 else None,
                     disk_reserve=int(os.environ.get("KEELWATCH_TEST_RESERVE", 1 << 20))))
 """
 
@@ -105,6 +107,7 @@ class HubProcess:
 
     data: Path
     environment: dict[str, str] = field(default_factory=dict)
+    tls: tuple[Path, ...] = ()  # certificate, key
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
@@ -114,10 +117,13 @@ class HubProcess:
             probe.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{probe.getsockname()[1]}"
         self.url = f"http://{address}"
+        if self.tls:
+            self.url = f"https://{address.replace('127.0.0.1', 'localhost')}"
+            self.pool = urllib3.PoolManager(ca_certs=str(self.tls[0]))
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, str(self.data), address],
+                [sys.executable, "-c", _MAIN, str(self.data), address, *map(str, self.tls)],
                 env=os.environ | self.environment | environment,
                 stdout=log,
                 stderr=log,
