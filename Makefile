@@ -52,7 +52,6 @@ docs: setup-dev ## Regenerate the reference pages that come from the code
 	$(BIN)/python -m keelwatch.cli.reference docs/reference/cli.md
 	$(BIN)/python -m keelwatch.detect.fields.document > docs/reference/fields.md
 	$(BIN)/python -m keelwatch.detect.document docs/reference/rules.md
-	$(BIN)/python -m tools.reference
 
 .PHONY: setup
 setup: $(BUILD)/run.stamp ## Install what running needs: Debian packages, virtual environment, sensor
