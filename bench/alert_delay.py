@@ -34,6 +34,8 @@ def run(settings: Settings) -> list[Figure]:
         begun = _trials(pod, settings.alert_trials)
         seen.wait_for(set(begun))
         delays = [(seen.at[path] - at) / 1e6 for path, at in begun.items() if path in seen.at]
+    if not delays:
+        raise RuntimeError(f"none of {len(begun)} alerts arrived within {GIVE_UP_SECONDS:.0f} s")
     lost = len(begun) - len(delays)
     note = f"{len(begun)} trials"
     return [

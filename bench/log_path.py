@@ -108,6 +108,8 @@ def _wait_until_stored(node: Node, lines: int, began: float) -> float:
         now = _stored(node, lines)
         if now != stored:
             stored, changed = now, time.monotonic()
+    if not stored:
+        raise RuntimeError(f"nothing was stored within {GIVE_UP_SECONDS:.0f} s; see {node.log}")
     return changed - began
 
 
