@@ -31,9 +31,7 @@ MIDNIGHT = 1_768_435_200_000_000_000  # of DAY
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatabase]:
     """One engine for the module: a process can open only one store."""
-    limits = Limits(
-        query_seconds=2, query_memory=200_000_000, insert_memory=2_000_000_000, server_memory=3_000_000_000
-    )
+    limits = Limits(query_seconds=2, query_memory=200_000_000)
     found = EmbeddedDatabase(tmp_path_factory.mktemp("chdb") / "store", limits)
     migrate(found, EMBEDDED)
     yield found
@@ -173,9 +171,11 @@ def test_many_batches_are_one_part(logs: LogStore) -> None:
     assert rows == [{"names": 5000, "rows": 5000}]
 
 
-def test_200_megabytes_are_one_part(logs: LogStore) -> None:
+@pytest.mark.parametrize("megabytes", [50, 250])
+def test_many_megabytes_are_one_part(logs: LogStore, megabytes: int) -> None:
+    """With the limits a hub has: short of memory, the engine must not write a group in two."""
     chunk = b"".join(line(n, " payload" * 20) for n in range(5_000))
-    chunks = [chunk] * (200_000_000 // len(chunk))
+    chunks = [chunk] * (megabytes * 1_000_000 // len(chunk))
     logs.store(*chunks)
     assert logs.parts() == 1
     assert logs.database.query("SELECT count() AS rows FROM logs")[0]["rows"] == 5_000 * len(chunks)

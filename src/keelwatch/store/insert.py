@@ -18,11 +18,12 @@ ORIGIN = ("spool", "seq", "row", "day")
 
 _IDENTITY = ", ".join(IDENTITY_COLUMNS)
 
-# One block of any size becomes one part: an acknowledged group is wholly there or not at all.
+# One block of any size becomes one part: a group is wholly there or not at all. Without the strict
+# limits the engine writes early when the server's memory runs short, and a group becomes two parts.
 ONE_PART = (
     "max_insert_threads = 1, min_insert_block_size_rows = 1000000000, "
     "min_insert_block_size_bytes = 100000000000, max_insert_block_size = 1000000000, "
-    "max_partitions_per_insert_block = 1"
+    "max_insert_block_size_bytes = 0, use_strict_insert_block_limits = 1, max_partitions_per_insert_block = 1"
 )
 READ_SETTINGS = (
     "input_format_skip_unknown_fields = 1, input_format_null_as_default = 1, "
