@@ -1,5 +1,6 @@
 """The log follower on real files: rotation as the kubelet and Docker do it, truncation, restarts, ends."""
 
+import contextlib
 import gzip
 import os
 import shutil
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from keelwatch.capture.logs import Follower, LogTarget
 from keelwatch.capture.logs import stream as stream_module
 from keelwatch.model.identity import IDENTITY_COLUMNS, Identity
+from keelwatch.ship.freeze import log_drafts
+from keelwatch.ship.spool import Spool
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -525,3 +528,22 @@ def delete_read(log: Path, read: int) -> None:
     for old in sorted(log.parent.glob("0.log.*.gz"))[:10]:
         if int(old.name[-9:-3]) < read - 5:
             old.unlink()
+
+
+def test_a_folder_whose_name_is_no_utf8_is_read_like_others(tmp_path):
+    folder = tmp_path / os.fsdecode(b"ns_\xff_uid")
+    folder.mkdir()
+    log = folder / "0.log"
+    append(log, line(1))
+    name, identity = f"path:{log}", Identity(pod=os.fsdecode(b"\xff"))
+    with contextlib.closing(Spool(tmp_path / "spool", Identity())) as spool:
+        first = Follower(spool.checkpoints())
+        first.watch(LogTarget(name, log, "cri", identity))
+        found = first.read()
+        assert found.size == len(line(1))
+        spool.append(log_drafts(found.batches), found.checkpoints)
+        second = Follower(spool.checkpoints())
+        assert list(second.resting()) == [str(log)]
+        second.watch(LogTarget(name, log, "cri", identity))
+        append(log, line(2))
+        assert second.read().size == len(line(2))

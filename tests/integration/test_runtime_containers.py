@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, cgroups, identity_of
 from lab import WORKLOAD_IMAGE, Containerd, Deployment, Docker, Kubelet, Pod
 from lab.images import workload_image
-from lab.pod import random_name
+from lab.pod import random_name, sleeping_pod
 
 pytestmark = [pytest.mark.root, pytest.mark.containers]
 
@@ -42,6 +43,20 @@ def test_a_pods_container_is_known_in_full(runtimes: Runtimes, cri_pod: Pod) -> 
     assert (details.log_path, details.log_format) == (str(cri_pod.container.log), "cri")
     assert (details.sandbox_id, details.pid, details.state) == (cri_pod.sandbox, cri_pod.pid(), "running")
     assert abs(details.created - time.time_ns()) < 60 * 10**9
+
+
+def test_a_pods_annotations_and_labels_do_not_change_who_it_is(runtimes: Runtimes, kubelet: Kubelet) -> None:
+    spec = sleeping_pod()
+    annotations = {"io.kubernetes.container.restartCount": "9" * 20, "io.container.manager": "libpod"}
+    labels = {"io.kubernetes.container.name": "evil", "io.kubernetes.container.restartCount": "7"}
+    pod = kubelet.run_pod(replace(spec, annotations=annotations, labels=labels))
+    for container_id, name in ((pod.container.id, pod.container.name), (pod.sandbox, "")):
+        details = found(runtimes, container_id)
+        assert (details.runtime, details.restart, details.name) == ("containerd", 0, name)
+        assert (details.pod, details.namespace, details.pod_uid) == (pod.name, pod.namespace, pod.uid)
+    assert details.annotations["io.kubernetes.container.restartCount"] == "9" * 20
+    again = pod.restart_container(pod.container.name)
+    assert found(runtimes, again.id).restart == 1
 
 
 def test_the_layers_are_where_the_containers_files_are(runtimes: Runtimes, cri_pod: Pod) -> None:

@@ -29,13 +29,21 @@ one calendar day (UTC); parts of lines that the runtime split are already joined
 
 
 def encode_chunk(line_format: str, first_row: int, offset: int, identity: Identity, chunk: bytes) -> bytes:
-    """Return one RowBinary row."""
+    """Return one RowBinary row. No identity breaks it: numbers are cut, text that is no UTF-8 escaped."""
     parts = [_string(line_format.encode()), struct.pack("<IQ", first_row, offset)]
     for name in IDENTITY_COLUMNS:
         value = getattr(identity, name)
-        parts.append(struct.pack("<I", value) if name == "restart" else _string(value.encode()))
+        parts.append(_u32(value) if name == "restart" else _string(_utf8(value)))
     parts.append(_string(chunk))
     return b"".join(parts)
+
+
+def _u32(value: int) -> bytes:
+    return struct.pack("<I", max(0, min(value, 0xFFFFFFFF)))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _string(value: bytes) -> bytes:

@@ -1,6 +1,9 @@
 """The order of a log's files, and what does not belong to it."""
 
+import json
 import os
+
+import orjson
 
 from keelwatch.capture.logs.files import LogFile, fingerprint, is_file, whole_fingerprint
 from keelwatch.capture.logs.position import Position
@@ -69,3 +72,10 @@ def test_position_survives_json():
     position = Position("/p", 7, "3:abc", 99, pending, b"\xffhead ", "2026-01-01", True, ["1:a"])
     assert Position.from_json(position.to_json()) == position
     assert Position.from_json(Position("/p").to_json()) == Position("/p")
+
+
+def test_position_survives_json_whatever_the_folders_name():
+    position = Position(os.fsdecode(b"/logs/\xff/0.log"), 7)
+    record = json.loads(orjson.dumps(position.to_json()))
+    assert Position.from_json(record) == position
+    assert record["path"] == "/logs/\\udcff/0.log"

@@ -82,7 +82,26 @@ def test_sweep_forgets_host_processes_that_ended():
         assert tree.get(child.pid) is not None
         child.communicate(b"\n")
     tree.sweep()
+    assert tree.get(child.pid) is not None, "a record of it may still be on its way"
+    tree.sweep()
     assert tree.get(child.pid) is None
+
+
+def test_sweep_forgets_container_processes_whose_end_was_lost():
+    tree = ProcessTree()
+    tree.apply(seen("exec", 10_000_001, SECOND, path="/bin/sh", comm="sh"))
+    tree.sweep()
+    tree.sweep()
+    assert len(tree) == 0
+
+
+def test_what_a_record_says_does_not_change_with_the_process():
+    tree = ProcessTree()
+    tree.apply(seen("exec", 10_000_001, SECOND, path="/bin/sh", comm="sh", uid=1000))
+    before = tree.apply(seen("open", 10_000_001, SECOND, comm="sh", uid=1000))
+    after = tree.apply(seen("open", 10_000_001, SECOND, comm="renamed", uid=0))
+    assert (before.uid, before.comm) == (1000, "sh")
+    assert (after.uid, after.comm, after.exe) == (0, "renamed", "/bin/sh")
 
 
 def test_container_of_takes_the_outermost_id():

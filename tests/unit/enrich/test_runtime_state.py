@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keelwatch.enrich.runtime import Runtimes, bundles, cgroups, docker, holders, rootfs, statefiles
-from keelwatch.enrich.runtime.details import MAX_LABELS, MAX_TEXT, Draft
+from keelwatch.enrich.runtime.details import MAX_LABELS, MAX_TEXT, ContainerDetails, Draft
 
 ID = "ab" * 32
 OTHER = "cd" * 32
@@ -62,7 +62,8 @@ def crio_bundle(folder: Path, log: str) -> None:
                 "pod-template-hash": "7d9",
             }
         ),
-        "io.kubernetes.cri-o.Annotations": json.dumps({"io.kubernetes.container.restartCount": "3"}),
+        "io.kubernetes.cri-o.Metadata": json.dumps({"name": "main", "attempt": 3}),
+        "io.kubernetes.cri-o.Annotations": json.dumps({"io.kubernetes.container.restartCount": "9" * 20}),
     }
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"annotations": annotations, "root": {"path": "/merged"}}))
@@ -157,28 +158,57 @@ def test_daemons_are_found_with_where_they_keep_things(proc: FakeProc, tmp_path:
     assert places[15] == "/run/crio/crio.sock"
 
 
-def test_cri_dockerd_marks_its_pods_with_labels(tmp_path: Path) -> None:
-    folder = tmp_path / "containers" / ID
-    folder.mkdir(parents=True)
-    labels = {
-        "io.kubernetes.docker.type": "container",
-        "io.kubernetes.sandbox.id": OTHER,
-        "io.kubernetes.pod.name": "web-0",
-        "io.kubernetes.pod.namespace": "shop",
-        "io.kubernetes.container.name": "main",
-        "annotation.io.kubernetes.container.restartCount": "2",
-    }
-    config = {
-        "Name": "/k8s_main_web-0",
-        "Config": {"Labels": labels, "Image": "sha256:1"},
-        "State": {"Running": True},
-    }
-    (folder / "config.v2.json").write_text(json.dumps(config))
+def of_docker(data_root: Path, name: str, labels: dict[str, str], **more: object) -> ContainerDetails:
+    folder = data_root / "containers" / ID
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"Name": name, "Config": {"Labels": labels, "Image": "sha256:1"}, "State": {"Running": True}}
+    (folder / "config.v2.json").write_text(json.dumps(config | more))
     draft = Draft(ID)
-    assert docker.read_container(draft, tmp_path)
-    details = draft.finish()
-    assert (details.pod, details.name, details.restart, details.sandbox_id) == ("web-0", "main", 2, OTHER)
-    assert details.log_format == ""
+    assert docker.read_container(draft, data_root)
+    return draft.finish()
+
+
+DOCKERD_LABELS = {
+    "io.kubernetes.docker.type": "container",
+    "io.kubernetes.sandbox.id": OTHER,
+    "io.kubernetes.pod.name": "web-0",
+    "io.kubernetes.pod.namespace": "shop",
+    "io.kubernetes.pod.uid": "u-1",
+    "io.kubernetes.container.name": "main",
+    "annotation.io.kubernetes.container.restartCount": "9" * 20,
+}
+
+
+def test_cri_dockerd_marks_its_pods_with_labels(tmp_path: Path) -> None:
+    for name in ("/k8s_main_web-0_shop_u-1_2", "/k8s_main_web-0_shop_u-1_2_5d3f"):
+        details = of_docker(tmp_path, name, DOCKERD_LABELS)
+        assert (details.pod, details.namespace, details.pod_uid) == ("web-0", "shop", "u-1")
+        assert (details.name, details.restart, details.sandbox_id) == ("main", 2, OTHER)
+        assert details.log_format == ""
+    labels = DOCKERD_LABELS | {"io.kubernetes.docker.type": "podsandbox"}
+    sandbox = of_docker(tmp_path, "/k8s_POD_web-0_shop_u-1_0", labels)
+    assert (sandbox.kind, sandbox.pod, sandbox.name) == ("sandbox", "web-0", "")
+
+
+@pytest.mark.parametrize("name", ["/innocent", "/k8s_main_web-0_other_u-1_0", "/k8s_x_web-0_shop_u-1_0"])
+def test_an_image_cannot_label_its_containers_into_a_pod(tmp_path: Path, name: str) -> None:
+    details = of_docker(tmp_path, name, DOCKERD_LABELS, RestartCount=10**25)
+    assert (details.kind, details.pod, details.namespace, details.pod_uid) == ("container", "", "", "")
+    assert details.name == name[1:]
+    assert details.restart == 2**32 - 1
+
+
+def test_below_containerd_annotations_do_not_make_another_runtime_of_it(tmp_path: Path) -> None:
+    annotations = {
+        "io.container.manager": "libpod",
+        "io.kubernetes.cri-o.ContainerType": "container",
+        "io.kubernetes.cri.container-type": "container",
+        "io.kubernetes.cri.sandbox-name": "web",
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"annotations": annotations}))
+    draft = Draft(ID, "containerd")
+    bundles.read_config(draft, tmp_path)
+    assert (draft.get("runtime"), draft.get("pod")) == ("containerd", "web")
 
 
 def test_what_docker_wrote_before_the_start_is_not_all(tmp_path: Path) -> None:

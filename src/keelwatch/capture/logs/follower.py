@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keelwatch.capture.logs.batch import LogBatch, LogRound, LogTarget
-from keelwatch.capture.logs.position import Position
+from keelwatch.capture.logs.position import Position, utf8
 from keelwatch.capture.logs.rotation import listing
 from keelwatch.capture.logs.stream import Chunk, LogStream
 from keelwatch.kit import clock
@@ -46,25 +46,26 @@ class Follower:
 
     def watch(self, target: LogTarget) -> None:
         """Follow a log from where it was left, or from its oldest file; a known stream gets the identity."""
+        name = utf8(target.stream_id)  # it may be made from a path, and becomes a key of JSON
         with self._lock:
-            if known := self._streams.get(target.stream_id):
+            if known := self._streams.get(name):
                 known.identity = target.identity
                 return
-            stream = LogStream(target, self._resting.pop(target.stream_id, None))
+            stream = LogStream(target, self._resting.pop(name, None))
             stream.hold()
-            self._streams[target.stream_id] = stream
-            self._turns.append(target.stream_id)
+            self._streams[name] = stream
+            self._turns.append(name)
 
     def update(self, stream_id: str, identity: Identity) -> None:
         """Use another identity for what is read from now on."""
         with self._lock:
-            if stream := self._streams.get(stream_id):
+            if stream := self._streams.get(utf8(stream_id)):
                 stream.identity = identity
 
     def end(self, stream_id: str) -> None:
         """The container is gone: its log is read to the end, then let go."""
         with self._lock:
-            if stream := self._streams.get(stream_id):
+            if stream := self._streams.get(utf8(stream_id)):
                 stream.end()
 
     @property

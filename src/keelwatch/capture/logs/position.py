@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,10 @@ class Position:
 
     def to_json(self) -> dict[str, Any]:
         """The position as a checkpoint (JSON types only); empty fields are left out."""
-        record: dict[str, Any] = {"path": self.path, "inode": self.inode, "offset": self.offset}
+        path = utf8(self.path)
+        record: dict[str, Any] = {"path": path, "inode": self.inode, "offset": self.offset}
+        if path != self.path:
+            record["path_bytes"] = os.fsencode(self.path).decode("latin-1")
         if self.fingerprint:
             record["fingerprint"] = self.fingerprint
         if self.pending:
@@ -51,7 +55,7 @@ class Position:
         """The reverse of `to_json`."""
         continuing = record.get("continuing")
         return cls(
-            path=str(record["path"]),
+            path=_path(record),
             inode=int(record["inode"]),
             fingerprint=str(record.get("fingerprint", "")),
             offset=int(record["offset"]),
@@ -61,3 +65,13 @@ class Position:
             ended=bool(record.get("ended", False)),
             done=list(record.get("done", [])),
         )
+
+
+def utf8(text: str) -> str:
+    """Text that may hold a file name which is no UTF-8, as JSON can carry it: escaped with backslashes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _path(record: dict[str, Any]) -> str:
+    exact = record.get("path_bytes")
+    return str(record["path"]) if exact is None else os.fsdecode(exact.encode("latin-1"))

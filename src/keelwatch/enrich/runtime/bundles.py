@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keelwatch.enrich.runtime.details import Draft, text_pairs
-from keelwatch.enrich.runtime.kubernetes import take_annotations, take_labels
+from keelwatch.enrich.runtime.kubernetes import CONTAINER_NAME, take_pod
 from keelwatch.enrich.runtime.rootfs import Root, root_at, root_of
 from keelwatch.enrich.runtime.statefiles import (
     json_object,
@@ -17,6 +17,7 @@ from keelwatch.enrich.runtime.statefiles import (
     read_text,
     table,
     text,
+    u32,
 )
 
 CRI = "io.kubernetes.cri."
@@ -28,9 +29,11 @@ def read_config(draft: Draft, bundle: Path) -> dict[str, Any]:
     """Take what config.json says into `draft`; return it, {} when there is none (yet)."""
     config = read_json(bundle / "config.json")
     annotations = text_pairs(config.get("annotations"))
-    if annotations.get("io.container.manager") == "libpod":
+    # Below containerd the annotations may be the pod's own: they cannot say which runtime it is.
+    below_conmon = draft.get("runtime") != "containerd"
+    if below_conmon and annotations.get("io.container.manager") == "libpod":
         _take_podman(draft, annotations)
-    elif f"{CRIO}ContainerType" in annotations:
+    elif below_conmon and f"{CRIO}ContainerType" in annotations:
         _take_crio(draft, annotations)
     elif f"{CRI}container-type" in annotations:
         _take_containerd(draft, annotations)
@@ -91,14 +94,20 @@ def _take_crio(draft: Draft, annotations: dict[str, str]) -> None:
     draft.put("runtime", created=nanoseconds(of("Created")))
     if not is_sandbox and of("LogPath"):
         draft.put("runtime", log_path=of("LogPath"), log_format="cri")
-    take_annotations(draft, "runtime", json_object(of("Annotations")))
-    take_labels(draft, "runtime", json_object(of("Labels")))
+    draft.add("runtime", "annotations", json_object(of("Annotations")))
+    take_pod(draft, "runtime", json_object(of("Labels")))
     draft.put("runtime", namespace=of("Namespace"))
     if is_sandbox:
         draft.put("runtime", pod=of("KubeName"))
-        draft.values["name"] = ""
+    else:
+        _take_crio_container(draft, json_object(of("Metadata")), json_object(of("Labels")))
     repo_digests = [_digest(entry) for entry in of("ImageRepoDigests").strip("[]").split(",")]
     draft.put("runtime", image_digest=next((digest for digest in repo_digests if digest), ""))
+
+
+def _take_crio_container(draft: Draft, metadata: dict[str, Any], labels: dict[str, Any]) -> None:
+    draft.put("runtime", name=text(metadata, "name") or text(labels, CONTAINER_NAME))
+    draft.put("runtime", restart=u32(metadata.get("attempt")))
 
 
 def _take_podman(draft: Draft, annotations: dict[str, str]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 from keelwatch.enrich.runtime import cri_pb2
 from keelwatch.enrich.runtime.cri import SILENT, Cri, CriError
 from keelwatch.enrich.runtime.details import Draft
-from keelwatch.enrich.runtime.kubernetes import take_annotations, take_labels
+from keelwatch.enrich.runtime.kubernetes import take_pod
+from keelwatch.enrich.runtime.statefiles import u32
 
 PATIENT = 5.0
 """Seconds for a call that no event waits for."""
@@ -85,7 +86,7 @@ class CriQuery:
                 "Container", namespace, left, id=draft.get("id")
             ).container
             draft.add("cri", "labels", container.labels)
-            draft.put("cri", image=container.image, name=container.labels.get("nerdctl/name", ""))
+            draft.put("cri", image=container.image)  # not the name: labels may be the image's
             if container.image:
                 image = endpoint.cri.containerd_get("Image", namespace, left, name=container.image).image
                 draft.put("cri", image_digest=image.target.digest)
@@ -151,8 +152,8 @@ class CriQuery:
         draft.put("cri", pod_uid=status.metadata.uid, sandbox_id=sandbox_id)
         if draft.get("kind") == "sandbox":
             draft.put("cri", created=status.created_at)
-        take_labels(draft, "cri", {**status.labels, **draft.values.get("labels", {})})
-        take_annotations(draft, "cri", {**status.annotations, **draft.values.get("annotations", {})})
+        draft.add("cri", "labels", {**status.labels, **draft.values.get("labels", {})})
+        draft.add("cri", "annotations", {**status.annotations, **draft.values.get("annotations", {})})
         return True
 
     def _take_digest(self, endpoint: Endpoint, draft: Draft, status: Any, end: float) -> None:
@@ -174,8 +175,10 @@ def _take_status(draft: Draft, status: Any) -> None:
         draft.put("cri", log_path=status.log_path, log_format="cri")
     names = (status.image.user_specified_image, draft.get("image"), status.image.image)
     draft.put("cri", image=next((name for name in names if name and not name.startswith("sha256:")), ""))
-    take_labels(draft, "cri", status.labels)
-    take_annotations(draft, "cri", status.annotations)
+    take_pod(draft, "cri", status.labels)
+    draft.add("cri", "annotations", status.annotations)
+    # The kubelet counts restarts here; annotations of that name may be the pod's own.
+    draft.values["restart"], draft.sources["restart"] = u32(status.metadata.attempt), "cri"
 
 
 def _remember(cache: OrderedDict[str, Any], key: str, value: Any) -> None:

@@ -63,6 +63,11 @@ def number(value: object) -> int:
         return 0
 
 
+def u32(value: object) -> int:
+    """A decimal number as the wire and the store keep counts: cut to what 32 bits hold."""
+    return max(0, min(number(value), 0xFFFFFFFF))
+
+
 def nanoseconds(rfc3339: str) -> int:
     """Nanoseconds since the epoch; 0 when the text is no time (Go writes year 1 for "never")."""
     whole, _, rest = rfc3339.partition(".")

@@ -54,7 +54,7 @@ def identity_of(details: ContainerDetails, cluster: str, node: str) -> Identity:
         pod_uid=details.pod_uid,
         container=details.name,
         container_id=details.id,
-        restart=details.restart,
+        restart=max(0, min(details.restart, 0xFFFFFFFF)),
         image=details.image,
         image_digest=details.image_digest,
         workload_kind=workload.kind,
