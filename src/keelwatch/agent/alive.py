@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from keelwatch.kit import clock
@@ -31,8 +30,16 @@ class Alive:
 
         It begins a little before that beat: what was seen but not yet durable is lost, too.
         """
-        with contextlib.suppress(OSError, ValueError):
-            before = int(self._path.read_text()[:32])
-            now = clock.now()
-            return Gap("all", "agent_down", min(before - HELD, now), now, 1, "intervals", host)
-        return None
+        try:
+            before = self._last()
+        except FileNotFoundError:
+            return None
+        now = clock.now()
+        return Gap("all", "agent_down", min(before - HELD, now), now, 1, "intervals", host)
+
+    def _last(self) -> int:
+        """After a power cut the file may be empty; its own time is the next best."""
+        try:
+            return int(self._path.read_text("latin-1")[:32])
+        except ValueError:
+            return self._path.stat().st_mtime_ns

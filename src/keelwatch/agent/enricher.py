@@ -105,5 +105,6 @@ class Enricher:
         if known is None:
             at = self._catalog.container(owner)
             known = at is not None and in_image(key[1], at.layers)
-            self._in_image[key] = known
+            if at is not None and at.layers.lower:
+                self._in_image[key] = known
         return "changed" if known else "new"

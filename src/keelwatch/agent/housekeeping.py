@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from keelwatch.agent.alive import Alive
 from keelwatch.agent.enricher import Enricher
@@ -54,31 +56,31 @@ class Housekeeping:
         """Work until `closing` is set. A new container is taken up at once, not at the next second."""
         due = 0.0
         while not closing.is_set():
-            try:
-                if time.monotonic() >= due:
-                    due = time.monotonic() + 1.0
-                    self.round()
-                self.containers()
-            except Exception:  # the next round may succeed; the agent must go on
-                log.exception("housekeeping failed")
+            if time.monotonic() >= due:
+                due = time.monotonic() + 1.0
+                self.round()
+            _guarded(self.containers)
             closing.wait(0.05)
             self._catalog.changed.wait(0.1 if self._catalog.incomplete() else 0.95)
             self._catalog.changed.clear()
 
     def round(self) -> None:
-        """One round."""
-        self._alive.beat()
+        """One round. What fails (a full disk, say) does not keep the rest from being done."""
+        _guarded(self._alive.beat)
         if self._rounds % (SLOW_EVERY if self._sensor else 2) == 0:
-            self._slow()
-        self._pipeline.flush_repeats()
+            _guarded(self._slow)
+        _guarded(self._pipeline.flush_repeats)
+        _guarded(self._count_losses)
+        if self._logs is not None and self._rounds % LOOK_EVERY == 0:
+            _guarded(self._logs.look)
+        self._rounds += 1
+
+    def _count_losses(self) -> None:
         if self._sensor is not None:
             for gap in self._losses.sample(self._sensor.losses()):
                 self._outbox.gap(gap)
         for gap in self._blind.sample():
             self._outbox.gap(gap)
-        if self._logs is not None and self._rounds % LOOK_EVERY == 0:
-            self._logs.look()
-        self._rounds += 1
 
     def _slow(self) -> None:
         self._enricher.boot_offset = clock.boot_offset()
@@ -89,16 +91,21 @@ class Housekeeping:
         """Record the containers that came, became better known or went; follow their logs."""
         changes = self._catalog.poll()
         for at in changes.started:
-            self._lifecycle("container_started", at, at.first_seen)
+            _guarded(self._came, at, "container_started", at.first_seen)
         for at in changes.updated:
-            self._lifecycle("container_updated", at, clock.now())
-        for at in changes.started + changes.updated:
-            if self._logs is not None:
-                self._logs.watch(at)
+            _guarded(self._came, at, "container_updated", clock.now())
         for at in changes.ended:
-            self._lifecycle("container_ended", at, at.ended)
-            if self._logs is not None:
-                self._logs.end(at)
+            _guarded(self._went, at)
+
+    def _came(self, at: Container, kind: str, when: int) -> None:
+        if self._logs is not None:
+            self._logs.watch(at)
+        self._lifecycle(kind, at, when)
+
+    def _went(self, at: Container) -> None:
+        if self._logs is not None:
+            self._logs.end(at)
+        self._lifecycle("container_ended", at, at.ended)
 
     def _lifecycle(self, kind: str, at: Container, when: int) -> None:
         labels = dict(at.details.labels) if at.details else {}
@@ -108,3 +115,11 @@ class Housekeeping:
     def announce(self, kind: str, identity: Identity) -> None:
         """Record that the agent started or stopped (PCI DSS 10.2.1.6)."""
         self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, identity, {}, {}))
+
+
+def _guarded(task: Callable[..., None], *arguments: Any) -> None:
+    """Do a task; the next round may succeed where this one failed."""
+    try:
+        task(*arguments)
+    except Exception:
+        log.exception("housekeeping failed")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from pathlib import Path
 
 from keelwatch.agent.log_roots import LogRoots, path_stream
 from keelwatch.capture.logs import Follower, LogRound, LogTarget
 from keelwatch.enrich.catalog import Container
+from keelwatch.kit.worker import Worker
 from keelwatch.ship.freeze import gap_drafts, log_drafts
 from keelwatch.ship.spool import Spool, SpoolFullError
 
@@ -27,20 +27,18 @@ class LogThread:
         self._follower = follower
         self._roots = roots
         self._names: dict[str, str] = {}  # container → stream
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+        self._worker = Worker("logs", self._round, IDLE)
         self.bytes = 0
         self.waits = 0
         self.problem = ""
 
     def start(self) -> None:
         """Start reading."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """End after the round under way."""
-        self._closing.set()
-        self._thread.join(10)
+        self._worker.stop()
 
     def watch(self, at: Container) -> None:
         """Follow the log of a container, or learn its better identity."""
@@ -64,29 +62,24 @@ class LogThread:
         """Bytes of open files that are not read yet."""
         return self._follower.lag
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            if not self._round():
-                self._closing.wait(IDLE)
-
-    def _round(self) -> int:
+    def _round(self) -> bool:
         found = self._follower.read(BUDGET)
         if found:
             self._keep(found)
         self.bytes += found.size
-        return found.size
+        return found.size > 0
 
     def _keep(self, found: LogRound) -> None:
         """Make the round durable; while the spool is full the files wait on disk."""
         drafts = log_drafts(found.batches) + gap_drafts(found.gaps)
-        while not self._closing.is_set():
+        while not self._worker.closing.is_set():
             try:
                 self._spool.append(drafts, found.checkpoints)
             except SpoolFullError as error:
                 self.waits += 1
                 self._tell(str(error))
                 self._follower.hold()  # new files are opened, so that what is deleted meanwhile is kept
-                self._closing.wait(IDLE)
+                self._worker.closing.wait(IDLE)
             else:
                 self._tell("")
                 return

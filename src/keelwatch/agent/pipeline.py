@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ from keelwatch.model.event import Alert, Event
 from keelwatch.model.observation import Observation
 
 log = logging.getLogger(__name__)
+UNKNOWN = "unknown"
+"""The drift of a new program that could not be examined in time; rules take it for drift."""
+LAYER_TRIES, LAYER_PAUSE = 5, 0.1
 MAX_WAITING = 2000
 """Events that wait for their content. Beyond, they go on unexamined, and that is counted."""
 
@@ -60,7 +64,7 @@ class Pipeline:
         self.events = 0
         self.alerts = 0
         self.unexamined = 0
-        self.failed = 0
+        self.faults = 0
 
     def start(self) -> None:
         """Start the examining thread."""
@@ -70,6 +74,7 @@ class Pipeline:
         """Let what waits be examined, then end."""
         self._waiting.put(None)
         self._worker.join(10)
+        self._send(self._repeats.due(float("inf")))
 
     def feed(self, observations: Iterable[Observation]) -> None:
         """Take observations, in order of time."""
@@ -80,7 +85,7 @@ class Pipeline:
             try:
                 self._one(seen)
             except Exception:  # one bad record must not blind the node
-                self.failed += 1
+                self.faults += 1
                 log.exception("an observation could not be processed")
 
     def _one(self, seen: Observation) -> None:
@@ -109,6 +114,7 @@ class Pipeline:
         """The story is told now: by the time the content is known, the file may be another's."""
         written = self._history.written_in_container(event)
         event.story = self._history.story(event)
+        event.drift = UNKNOWN
         try:
             self._waiting.put_nowait(_Waiting(event, overlay, written))
         except queue.Full:
@@ -117,23 +123,34 @@ class Pipeline:
 
     def _examine_all(self) -> None:
         while (waiting := self._waiting.get()) is not None:
-            try:
-                self._examine(waiting)
-            except Exception:  # a hostile file must not end the thread
-                self.unexamined += 1
-                log.exception("could not examine %r", waiting.event.path)
-            self._detect(waiting.event)
+            for task, argument in ((self._examine, waiting), (self._detect, waiting.event)):
+                try:
+                    task(argument)
+                except Exception:  # a hostile file must not end the thread, nor keep the rules from it
+                    self.faults += 1
+                    log.exception("could not examine %r", waiting.event.path)
 
     def _examine(self, waiting: _Waiting) -> None:
         event = waiting.event
-        at = self._catalog.container(event.identity.container_id)
-        layers = at.layers if at is not None else Layers()
+        layers = self._layers(event.identity.container_id)
+        if waiting.overlay and not event.memfd and not layers.lower:
+            self.unexamined += 1
+            return
         content = self._examiner.examine(event, layers, overlay=waiting.overlay, written=waiting.written)
         event.drift, event.sha256 = content.drift, content.sha256
         event.size = content.size or event.size
         event.process.sha256 = content.sha256
         if event.story is not None:
             event.story = None if content.drift == "image" else with_content(event.story, content.drift)
+
+    def _layers(self, container_id: str) -> Layers:
+        """Where the image's files are; a container's very first program may run before that is known."""
+        for _ in range(LAYER_TRIES):
+            at = self._catalog.container(container_id)
+            if at is None or at.layers.lower or at.complete:
+                break
+            time.sleep(LAYER_PAUSE)
+        return at.layers if at is not None else Layers()
 
     def _detect(self, event: Event) -> None:
         alerts = self._rules.alerts(event)

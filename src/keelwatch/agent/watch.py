@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from keelwatch.agent.order import Order
 from keelwatch.agent.pipeline import Pipeline
 from keelwatch.capture.ring import Sensor
 from keelwatch.decode.sensor import decode
+from keelwatch.kit.worker import Worker
 
 DRAIN_MS = 50
 """How long a drain waits for the first record: it bounds how long a settled record is held."""
@@ -21,34 +21,35 @@ class SensorThread:
         self._sensor = sensor
         self._pipeline = pipeline
         self._order = Order()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sensor", daemon=True)
+        self._worker = Worker("sensor", self._round)
         self.decode_errors = 0
         self.observations = 0
 
     def start(self) -> None:
         """Start reading."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """Read what is there, then end."""
-        self._closing.set()
-        self._thread.join(10)
+        self._worker.stop()
+        self._take(self._sensor.drain(0), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        self._pipeline.feed(self._order.drain())
 
     def losses(self) -> dict[tuple[str, str], int]:
         """Everything lost so far between the kernel and the pipeline, by event class and cause."""
         totals = dict(self._sensor.losses())
-        totals["all", "decode_error"] = self.decode_errors + self._pipeline.failed
+        totals["all", "decode_error"] = self.decode_errors
+        totals["all", "fault"] = self._pipeline.faults + self._worker.faults
+        totals["exec", "unexamined"] = self._pipeline.unexamined
         return totals
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._round()
-        self._pipeline.feed(self._order.drain())
-
-    def _round(self) -> None:
+    def _round(self) -> bool:
         began = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        seen, errors = decode(self._sensor.drain(DRAIN_MS))
+        self._take(self._sensor.drain(DRAIN_MS), began)
+        return True  # the drain has waited
+
+    def _take(self, records: memoryview, began: int) -> None:
+        seen, errors = decode(records)
         self.decode_errors += errors
         self.observations += len(seen)
         self._pipeline.feed(self._order.push(seen, began))

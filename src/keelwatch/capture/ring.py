@@ -143,7 +143,6 @@ class Sensor:
         self._buffer = bytearray(max(config.buffer, 256 << 10))
         self._address = (ctypes.c_char * len(self._buffer)).from_buffer(self._buffer)
         self._view = memoryview(self._buffer)
-        self._totals = (ctypes.c_uint64 * ((len(KINDS) + 1) * len(CAUSES)))()
 
     @classmethod
     def open(cls, config: SensorConfig | None = None) -> Sensor:
@@ -181,10 +180,11 @@ class Sensor:
 
     def losses(self) -> dict[tuple[str, str], int]:
         """Return the totals since load by (kind, cause); those that are not zero."""
-        if self._library.kw_counters(self._open_handle(), self._totals, len(self._totals)):
+        totals = (ctypes.c_uint64 * ((len(KINDS) + 1) * len(CAUSES)))()  # its own: two threads may ask
+        if self._library.kw_counters(self._open_handle(), totals, len(totals)):
             raise SensorError("cannot read the loss counters")
         found: dict[tuple[str, str], int] = {}
-        for index, total in enumerate(self._totals):
+        for index, total in enumerate(totals):
             if total:
                 kind, cause = divmod(index, len(CAUSES))
                 found[KINDS[kind - 1] if kind else ANY, CAUSES[cause]] = total

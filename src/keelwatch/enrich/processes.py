@@ -25,6 +25,7 @@ class ProcessTree:
 
     def __init__(self) -> None:
         self._now: dict[int, Process] = {}
+        self._absent: set[int] = set()
         self._adopters = LRU[str, Process](MAX_ADOPTERS)  # container id -> its shim
 
     def __len__(self) -> int:
@@ -54,10 +55,16 @@ class ProcessTree:
         return process
 
     def sweep(self) -> int:
-        """Forget host processes that ended (the sensor does not report those); return how many."""
-        gone = [pid for pid, at in self._now.items() if not at.container_id and not procfs.alive(pid)]
+        """Forget processes that were gone at the last sweep, too; return how many.
+
+        The sensor does not report the end of host processes, and the report of another's may be lost.
+        One that has just ended may still have records on their way.
+        """
+        absent = {pid for pid in self._now if not procfs.alive(pid)}
+        gone = absent & self._absent
         for pid in gone:
             self._now.pop(pid).ended = True
+        self._absent = absent - gone
         return len(gone)
 
     def _exec(self, seen: Observation) -> Process:
@@ -114,10 +121,18 @@ class ProcessTree:
             known.ppid = known.ppid or seen.ppid
             known.parent = self._parent(seen)
         known.start = seen.start
-        known.uid, known.euid, known.gid = seen.uid, seen.euid, seen.gid
         known.container_id = seen.container_id or known.container_id
-        known.comm = seen.comm or known.comm
-        return known
+        return self._current(known, seen)
+
+    def _current(self, known: Process, seen: Observation) -> Process:
+        """The process as it is now. What earlier records say of it must not change with it."""
+        comm = seen.comm or known.comm
+        if (known.uid, known.euid, known.gid, known.comm) == (seen.uid, seen.euid, seen.gid, comm):
+            return known
+        changed = replace(known, uid=seen.uid, euid=seen.euid, gid=seen.gid, comm=comm)
+        known.ended = True
+        self._now[known.pid] = changed
+        return changed
 
     def _known(self, pid: int, start: int) -> Process | None:
         found = self._now.get(pid)

@@ -71,7 +71,7 @@ class Event:
     created: bool = False
     descriptor: int = -1
     sha256: str = ""
-    drift: str = ""  # "new" | "changed" | "image" | "gone" | "" (not examined)
+    drift: str = ""  # "new" | "changed" | "image" | "volume" | "gone" | "unknown" | "" (no need)
     target: Process | None = None  # ptrace, setns
     request: int = 0
     source: str = ""

@@ -23,6 +23,8 @@ CAUSES: dict[str, str] = {
     "log_vanished": "a log file was deleted or truncated before it was read",
     "line_invalid": "a log line did not follow the container runtime's format",
     "line_too_long": "a log line was longer than the limit and was cut",
+    "unexamined": "a new program ran, but its content could not be compared with the image in time",
+    "fault": "a fault of keelwatch itself; the program's log says more",
     "agent_down": "the agent was not running",
     "hub_down": "the hub was not running; agents kept their records meanwhile",
     "sensor_off": "the sensor was not loaded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from keelwatch.agent.alive import HELD, NAME, Alive
@@ -36,6 +37,9 @@ def test_a_clock_that_went_back_makes_no_negative_interval(tmp_path: Path) -> No
     assert gap.from_time == gap.to_time
 
 
-def test_a_file_that_is_not_a_time_is_no_outage(tmp_path: Path) -> None:
+def test_of_a_file_that_holds_no_time_its_own_counts(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(b"\xff" * 100)
-    assert Alive(tmp_path).gap(Identity()) is None
+    os.utime(tmp_path / NAME, (1000, 1000))
+    gap = Alive(tmp_path).gap(Identity())
+    assert gap is not None
+    assert gap.from_time == 1000 * 10**9 - HELD

@@ -56,7 +56,8 @@ def test_families_do_not_overlap():
 
 
 def test_columns_exist_in_the_store():
-    schema = "".join(path.read_text() for path in sorted((ROOT / "src/keelwatch/store").rglob("*.[sp][qy]*")))
+    files = [p for suffix in ("*.sql", "*.py") for p in sorted((ROOT / "src/keelwatch/store").rglob(suffix))]
+    schema = "".join(path.read_text() for path in files)
     known = set(re.findall(r"\w+", schema)) | {field.name for field in dataclass_fields(Identity)}
     columns = {field.column for field in FIELDS.values() if field.column}
     assert columns <= known, columns - known
