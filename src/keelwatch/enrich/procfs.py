@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from keelwatch.enrich.runtime.cgroups import outermost
 from keelwatch.model.process import Process
 
 PROC = Path("/proc")
 TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 MAX_CMDLINE = 16 << 10
-_CONTAINER = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?:\.scope)?$")
-_NOT_A_CONTAINER = ("crio-conmon-", "libpod-conmon-")
 
 
 def pids() -> Iterator[int]:
@@ -46,7 +44,7 @@ def read_process(pid: int) -> Process | None:
         gid=_number(status, "Gid"),
         loginuid=_loginuid(base),
         capabilities=int(status.get("CapEff", "0"), 16),
-        container_id=container_of(cgroup),
+        container_id=outermost(cgroup),
     )
 
 
@@ -57,16 +55,6 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return stat[stat.rindex(")") + 2] not in "ZX"
-
-
-def container_of(cgroup: str) -> str:
-    """Return the outermost container id named in the text of /proc/<pid>/cgroup, or ""."""
-    for line in cgroup.splitlines():
-        for part in line.partition(":")[2].split("/"):
-            found = _CONTAINER.search(part)
-            if found and not part.startswith(_NOT_A_CONTAINER):
-                return found.group(1)
-    return ""
 
 
 def _bytes(path: Path, limit: int) -> bytes:

@@ -6,6 +6,7 @@ import sys
 
 from keelwatch.enrich import procfs
 from keelwatch.enrich.processes import ProcessTree
+from keelwatch.enrich.runtime.cgroups import outermost
 from keelwatch.model.observation import Observation
 from keelwatch.model.process import MAX_ANCESTORS
 
@@ -107,10 +108,10 @@ def test_what_a_record_says_does_not_change_with_the_process():
 def test_container_of_takes_the_outermost_id():
     inner, outer = "cd" * 32, "ef" * 32
     text = f"1:name=systemd:/kubepods/burstable/pod1/{outer}/docker/{inner}\n0::/\n"
-    assert procfs.container_of(text) == outer
-    assert procfs.container_of(f"0::/system.slice/docker-{inner}.scope") == inner
-    assert procfs.container_of(f"0::/x/crio-conmon-{inner}.scope") == ""
-    assert procfs.container_of("0::/user.slice") == ""
+    assert outermost(text) == outer
+    assert outermost(f"0::/system.slice/docker-{inner}.scope") == inner
+    assert outermost(f"0::/x/crio-conmon-{inner}.scope") == ""
+    assert outermost("0::/user.slice") == ""
 
 
 def test_an_orphan_is_given_to_whoever_still_runs_not_to_the_runtime_that_ended():

@@ -24,7 +24,14 @@ class FakeProc:
         self.root = root
 
     def add(
-        self, pid: int, comm: str, argv: list[str], parent: int = 1, cgroup: str = "/", cwd: str = "/"
+        self,
+        pid: int,
+        comm: str,
+        argv: list[str],
+        parent: int = 1,
+        cgroup: str = "/",
+        cwd: str = "/",
+        status: str = "Uid:\t0\t0\t0\t0\nNSpid:\t9\n",
     ) -> None:
         base = self.root / str(pid)
         base.mkdir(parents=True)
@@ -32,6 +39,7 @@ class FakeProc:
         (base / "cmdline").write_text("\0".join(argv) + "\0")
         (base / "cgroup").write_text(f"0::{cgroup}\n")
         (base / "stat").write_text(f"{pid} ({comm}) S {parent} 0 0\n")
+        (base / "status").write_text(status)
         (base / "mountinfo").write_text("")
         (base / "cwd").symlink_to(cwd)
         (base / "root").symlink_to("/")
@@ -124,6 +132,57 @@ def test_a_container_cannot_pose_as_a_shim(proc: FakeProc, tmp_path: Path) -> No
     proc.add(70, "containerd-shim", argv, cgroup=f"/kubepods/pod1/{OTHER}", cwd=str(bundle))
     proc.add(71, "sh", ["sh"], parent=70, cgroup=f"/kubepods/pod1/{OTHER}")
     assert Runtimes(proc.root, tmp_path).find(ID, 71) is None
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "Uid:\t1000\t1000\t1000\t1000\nNSpid:\t9\n",
+        "Uid:\t1000\t0\t0\t0\nNSpid:\t9\n",
+        "Uid:\t0\t0\t0\t0\nNSpid:\t9\t1\n",
+        "",
+    ],
+)
+def test_only_roots_processes_of_the_node_are_believed(proc: FakeProc, status: str) -> None:
+    for pid, name in enumerate(("containerd-shim", "conmon", "containerd", "dockerd", "crio"), 90):
+        proc.add(pid, name, [name, "-c", ID, "-b", "/tmp/evil"], status=status)
+    assert list(holders.find_all(proc.root)) == []
+
+
+def test_dockers_log_is_looked_for_in_its_data_root_only(tmp_path: Path) -> None:
+    folder = tmp_path / "containers" / ID
+    folder.mkdir(parents=True)
+    (folder / "hostconfig.json").write_text(json.dumps({"LogConfig": {"Type": "json-file"}}))
+    log = f"containers/{ID}/{ID}-json.log"
+    assert of_docker(tmp_path, "/web", {}, LogPath=f"/data/{log}").log_path == str(tmp_path / log)
+    for elsewhere in ("/etc/shadow", f"/etc/{ID}-json.log", f"/x/containers/{OTHER}/{OTHER}-json.log"):
+        assert of_docker(tmp_path, "/web", {}, LogPath=elsewhere).log_path == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_container"),
+    [
+        (ID, True),
+        (f"{ID}.scope", True),
+        (f"docker-{ID}.scope", True),
+        (f"kubepods-besteffort-podx.slice:cri-containerd:{ID}", True),
+        (f"crio-conmon-{ID}.scope", False),
+        (f"x.slice:conmon:{ID}", False),
+        (f"x{ID}", False),
+        (f"{'a' * 64}{ID}", False),
+        (f"{ID}-x", False),
+        (ID.upper(), False),
+        (f"{'x' * 93}-{ID}", True),
+        (f"{'x' * 94}-{ID}", False),  # the sensor reads no longer names
+    ],
+)
+def test_a_cgroups_name_is_read_as_the_sensor_reads_it(name: str, is_container: bool) -> None:
+    assert cgroups.container_in(name) == (ID if is_container else "")
+    assert cgroups.outermost(f"3:pids:/{name}/x\n0::/\n") == (ID if is_container else "")
+
+
+def test_the_v2_tree_says_first_whose_a_process_is() -> None:
+    assert cgroups.outermost(f"4:pids:/{OTHER}\n0::/{ID}\n") == ID
 
 
 def test_a_loop_of_parents_ends(proc: FakeProc, tmp_path: Path) -> None:

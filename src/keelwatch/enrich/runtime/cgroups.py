@@ -9,8 +9,9 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MAX_DEPTH = 24
-_CONTAINER = re.compile(r"(?:^|-)([0-9a-f]{64})(?:\.scope)?$")
-_NOT_A_CONTAINER = ("crio-conmon-", "libpod-conmon-")
+MAX_NAME = 158
+"""Bytes of a cgroup's name that the sensor reads."""
+_CONTAINER = re.compile(r"(?:(?P<before>.*)[-:])?(?P<id>[0-9a-f]{64})(?:\.scope)?", re.ASCII | re.DOTALL)
 
 
 def trees(root: Path = CGROUPS) -> list[Path]:
@@ -21,15 +22,19 @@ def trees(root: Path = CGROUPS) -> list[Path]:
 
 
 def container_in(name: str) -> str:
-    """The container id in the name of one cgroup, or ""."""
-    found = _CONTAINER.search(name)
-    return found[1] if found and not name.startswith(_NOT_A_CONTAINER) else ""
+    """The container id in the name of one cgroup, or "".
+
+    The same rule as in sensor/lib/container.h: 64 hex digits at the end, alone or behind `-` or `:`
+    (`…slice:cri-containerd:<id>`), with or without `.scope`; `…conmon-<id>` is the monitor beside it.
+    """
+    found = _CONTAINER.fullmatch(name) if len(os.fsencode(name)) <= MAX_NAME else None
+    return found["id"] if found and not (found["before"] or "").endswith("conmon") else ""
 
 
 def outermost(text: str) -> str:
-    """The outermost container id in the text of /proc/<pid>/cgroup, or ""."""
-    for line in text.splitlines():
-        for name in line.partition(":")[2].split("/"):
+    """The outermost container id in the text of /proc/<pid>/cgroup, or "". The v2 tree is asked first."""
+    for line in sorted(text.splitlines(), key=lambda line: not line.startswith("0::")):
+        for name in line.partition(":")[2].partition(":")[2].split("/"):
             if container_id := container_in(name):
                 return container_id
     return ""

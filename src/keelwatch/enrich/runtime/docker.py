@@ -26,9 +26,10 @@ def containers(data_root: Path) -> list[str]:
         return []
 
 
-def read_container(draft: Draft, data_root: Path) -> bool:
+def read_container(draft: Draft, data_root: Path, place: str = "") -> bool:
     """Take what Docker wrote down; return whether that is all there will be.
 
+    `data_root` is where we see its folder, `place` what Docker itself calls it.
     It writes the file when the container is created, and again, with the log's path, when it has started.
     """
     folder = data_root / "containers" / draft.get("id")
@@ -41,7 +42,7 @@ def read_container(draft: Draft, data_root: Path) -> bool:
     draft.put("runtime", image_digest=text(config, "Image"), restart=u32(config.get("RestartCount")))
     draft.put("runtime", created=nanoseconds(text(config, "Created")), state=_state(state))
     draft.put("runtime", pid=number(state.get("Pid")), ended=nanoseconds(text(state, "FinishedAt")))
-    _take_log(draft, config, read_json(folder / "hostconfig.json"))
+    _take_log(draft, config, read_json(folder / "hostconfig.json"), Path(place or data_root))
     labels = table(made_of, "Labels")
     if made_by := _kubernetes_name(text(config, "Name"), labels):
         _take_kubernetes(draft, labels, made_by)
@@ -56,10 +57,14 @@ def _state(state: dict[str, Any]) -> str:
     return "exited" if nanoseconds(text(state, "FinishedAt")) else "created"
 
 
-def _take_log(draft: Draft, config: dict[str, Any], host: dict[str, Any]) -> None:
+def _take_log(draft: Draft, config: dict[str, Any], host: dict[str, Any], place: Path) -> None:
     # Only json-file is a format that others may read; `local` is private, the rest are not files.
-    if text(table(host, "LogConfig"), "Type") == "json-file" and text(config, "LogPath"):
-        draft.put("runtime", log_path=text(config, "LogPath"), log_format="json-file")
+    if text(table(host, "LogConfig"), "Type") != "json-file":
+        return
+    # Made, not believed: a path from a file must not lead to any other file of the node.
+    own = Path("containers", draft.get("id"), f"{draft.get('id')}-json.log")
+    if Path(text(config, "LogPath")).parts[-3:] == own.parts:
+        draft.put("runtime", log_path=str(place / own), log_format="json-file")
 
 
 def _kubernetes_name(name: str, labels: dict[str, Any]) -> re.Match[str] | None:

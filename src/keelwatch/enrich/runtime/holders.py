@@ -1,7 +1,7 @@
 """The processes that hold containers and the daemons behind them, found in /proc.
 
-A container's own process can call itself anything, so only processes outside of every container are
-believed.
+A container's own process can call itself anything, and so can a user's on the node. So only processes
+of root outside of every container are believed.
 """
 
 from __future__ import annotations
@@ -80,10 +80,25 @@ def identify(pid: int, proc: Path = PROC) -> Holder | None:
     command = read_text(base / "comm", 64).rstrip("\n")
     if command not in _KINDS:
         return None
-    if outermost(read_text(base / "cgroup", 64 << 10)):
+    if not _is_trusted(base):
         return None
     words = read_text(base / "cmdline", 64 << 10).split("\0")
     return _KINDS[command](pid, words, base)
+
+
+def _is_trusted(base: Path) -> bool:
+    """Whether the process is root's (the file's owner is no proof: it is the effective user only)."""
+    status = read_text(base / "status", 64 << 10)
+    users = next((line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")), [])
+    if len(users) != 4 or set(users) != {"0"} or _inner_pid(status):
+        return False
+    cgroup = read_text(base / "cgroup", 64 << 10)
+    return bool(cgroup) and not outermost(cgroup)
+
+
+def _inner_pid(status: str) -> bool:
+    """Whether the process lives in a process id namespace below the one of this /proc."""
+    return any(len(line.split()) > 2 for line in status.splitlines() if line.startswith("NSpid:"))
 
 
 def _shim(pid: int, words: list[str], base: Path) -> Shim | None:

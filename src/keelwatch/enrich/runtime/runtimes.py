@@ -134,7 +134,7 @@ class Runtimes:
     def _ask(self, shim: Shim, draft: Draft, end: float) -> bool:
         """Ask the runtime behind the shim; return whether it told all there is."""
         if shim.namespace == DOCKER_NAMESPACE:
-            return any(docker.read_container(draft, root) for root in self._docker_roots())
+            return any(docker.read_container(draft, root, place) for root, place in self._docker_roots())
         if shim.namespace == KUBERNETES_NAMESPACE:
             ask = self._cri.sandbox if draft.get("kind") == "sandbox" else self._cri.container
             return ask(self._seen_by(shim.pid, shim.address), draft, end)
@@ -167,7 +167,7 @@ class Runtimes:
         draft = Draft(container_id, daemon.kind)
         place = self._seen_by(daemon.pid, daemon.place)
         if daemon.kind == "docker":
-            known = docker.read_container(draft, place)
+            known = docker.read_container(draft, place, daemon.place)
         else:
             known = self._cri.container(place, draft, end)
         draft.complete = known and draft.get("state") == "exited"
@@ -180,12 +180,13 @@ class Runtimes:
                 place = self._seen_by(holder.pid, holder.place)
                 yield from docker.containers(place) if holder.kind == "docker" else self._cri.ids(place)[0]
 
-    def _docker_roots(self) -> Iterator[Path]:
+    def _docker_roots(self) -> Iterator[tuple[Path, str]]:
+        """Docker's data roots: where we see them, and what Docker calls them."""
         daemons = [holder for holder in self._known if isinstance(holder, Daemon) and holder.kind == "docker"]
         if not daemons and self._refresh():
             daemons = [holder for holder in self._known if isinstance(holder, Daemon)]
-        yield from (self._seen_by(at.pid, at.place) for at in daemons if at.kind == "docker")
-        yield Path(holders.DOCKER_ROOT)
+        yield from ((self._seen_by(at.pid, at.place), at.place) for at in daemons if at.kind == "docker")
+        yield Path(holders.DOCKER_ROOT), holders.DOCKER_ROOT
 
     def _refresh(self, *, force: bool = False) -> bool:
         """Walk through /proc again, unless that was done a moment ago."""
