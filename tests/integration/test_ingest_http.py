@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,7 +99,11 @@ def test_poison_is_set_aside_and_its_neighbours_are_stored(hub: HubProcess) -> N
 
 def test_a_wrong_row_count_is_recorded(hub: HubProcess) -> None:
     assert acknowledged(hub, log_frame(1, line(1), spool="count", rows=3)) == {"logs": 1}
-    (gap,) = hub.records("gaps", cause="row_count", grep="spool count ")
+    found: list[dict[str, object]] = []
+    deadline = time.monotonic() + 10
+    while not found and time.monotonic() < deadline:  # it is looked at behind the answer
+        found = hub.records("gaps", cause="row_count", grep="spool count ")
+    (gap,) = found
     assert (gap["amount"], gap["detail"]) == (2, "spool count seq 1: 3 rows announced, 1 stored")
 
 

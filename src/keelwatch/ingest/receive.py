@@ -5,6 +5,7 @@ The body of a batch stays compressed: the engine reads it from the file.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
@@ -16,9 +17,11 @@ import zstandard
 
 from keelwatch.model.batch import MAX_RAW, BatchHeader, FrameError, decode_frames
 
+_log = logging.getLogger(__name__)
+
 MAX_REQUEST = 96 << 20
 MAX_ROWS = 50_000_000
-_SPOOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+_SPOOL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EARLIEST = date(2000, 1, 1)
 _DAY_NS = 86_400 * 1_000_000_000
 
@@ -69,7 +72,10 @@ def receive(data: bytes | bytearray, folder: Path) -> list[Received]:
 def discard(batches: list[Received]) -> None:
     """Delete the files of batches that will not be stored, or are."""
     for batch in batches:
-        batch.path.unlink(missing_ok=True)
+        try:
+            batch.path.unlink(missing_ok=True)
+        except OSError as error:  # a file too many is no reason to doubt what is stored
+            _log.warning("cannot delete %s: %s", batch.path, error)
 
 
 def prepare(folder: Path, tables: tuple[str, ...]) -> None:
@@ -106,7 +112,7 @@ def _check(header: BatchHeader, spool: str) -> None:
 
 def _problem(header: BatchHeader) -> str:
     """What is wrong with a header, or nothing. The types are checked too: JSON has its own."""
-    if not isinstance(header.spool, str) or not _SPOOL.match(header.spool):
+    if not isinstance(header.spool, str) or not _SPOOL.fullmatch(header.spool):
         return "spool id is not 1 to 128 letters, digits, '.', '_' or '-'"
     if not _whole(header.seq) or not 1 <= header.seq < 1 << 63:
         return "seq is not a number from 1"

@@ -31,10 +31,8 @@ class Recorder:
         self._folder = folder
         self._lock = threading.Lock()
         self.spool = _spool(data / "hub.id")
-        rows = database.query(
-            "SELECT max(seq) AS seq FROM gaps WHERE spool = {spool:String}", {"spool": self.spool}
-        )
-        self.seq = int(rows[0]["seq"])
+        self.seq = self._stored()
+        self._unsure = False
 
     def record(self, gaps: Sequence[Gap]) -> None:
         """Store gaps, durable when this returns. They must be of one day's making (now)."""
@@ -47,7 +45,7 @@ class Recorder:
 
     def record_once(self, gap: Gap) -> None:
         """Store a gap unless one with the same cause, what and detail is there."""
-        rows = self._database.query(
+        rows = self._database.lookup(
             "SELECT count() AS found FROM gaps WHERE cause = {cause:String} AND what = {what:String} "
             "AND detail = {detail:String}",
             {"cause": gap.cause, "what": gap.what, "detail": gap.detail},
@@ -59,18 +57,27 @@ class Recorder:
         unknown = {gap.cause for gap in gaps} - CAUSES.keys()
         if unknown:
             raise ValueError(f"causes that model.gap does not know: {unknown}")
+        if self._unsure:  # an insertion with an error may be there all the same
+            self.seq = self._stored()
         seq = self.seq + 1
         day = datetime.fromtimestamp(time.time(), tz=UTC).date().isoformat()
         body = b"".join(orjson.dumps(gap.columns()) + b"\n" for gap in gaps)
         path = self._folder / "gaps" / f"{self.spool}~{seq}~hub.zst"
         path.write_bytes(zstandard.ZstdCompressor(level=1).compress(body))
+        self._unsure = True
         try:
             source = Source(path, self.spool, seq, len(gaps))
             self._database.insert(Insertion("gaps", "rows", day, [source], day_start(day)))
         finally:
             path.unlink(missing_ok=True)
         faults.point("ingest.gap_stored")
-        self.seq = seq
+        self.seq, self._unsure = seq, False
+
+    def _stored(self) -> int:
+        rows = self._database.lookup(
+            "SELECT max(seq) AS seq FROM gaps WHERE spool = {spool:String}", {"spool": self.spool}
+        )
+        return int(rows[0]["seq"])
 
 
 def _spool(path: Path) -> str:

@@ -21,13 +21,15 @@ from keelwatch.ingest.recorder import Recorder
 from keelwatch.kit import faults
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
-from keelwatch.store.database import QUERY_TOO_LARGE, Database, Insertion, Source, StoreError
+from keelwatch.store.database import QUERY_TOO_LARGE, Database, Insertion, Source, StoreError, printable
 
 _log = logging.getLogger(__name__)
 
-# Errors that say nothing about the batch: files, network, shutting down, disk, too many parts,
-# cancelled, the operating system.
-_NOT_THE_BATCH = frozenset({74, 75, 76, 210, 236, 243, 252, 394, 425, 1001})
+# Errors that say nothing about the batch: no code of the engine's at all (it was not reached), files,
+# network, shutting down, disk, too many parts, cancelled, the operating system.
+_NOT_THE_BATCH = frozenset({0, 74, 75, 76, 209, 210, 236, 243, 252, 394, 425, 1001})
+
+_MOST_QUARANTINED = 10_000
 
 _THIS_BATCH = "spool = {spool:String} AND seq = {seq:UInt64}"
 
@@ -69,6 +71,7 @@ class TableWriter:
         self._held: list[Waiting] = []
         self._highest = stored_highest(database, table)
         self._total = self._count()
+        self._unsure = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"write-{table}", daemon=True)
 
@@ -121,6 +124,8 @@ class TableWriter:
         return waiting
 
     def _write_all(self, waiting: Sequence[Waiting]) -> None:
+        if self._unsure:
+            self._learn()
         now = float("inf") if self._stopping else time.monotonic()
         todo: Plan = plan(waiting, self._highest, now)
         self._held = todo.held
@@ -128,18 +133,26 @@ class TableWriter:
         for item, expected in todo.jumps:
             self._report_jump(item.batch, expected)
         while ready:
-            group, ready = next_group(ready, self._settings.group_bytes)
+            group, ready = next_group(ready, self._settings.group_bytes if self._database.groups else -1)
             self._insert(group)
+
+    def _learn(self) -> None:
+        """Take from the store what an insertion with an error may have left there after all."""
+        for spool, seq in stored_highest(self._database, self.table).items():
+            self._highest[spool] = max(seq, self._highest.get(spool, 0))
+        self._unsure = False
 
     def _fail(self, waiting: Sequence[Waiting], error: Exception) -> None:
         """Nothing that waits may overtake what failed, so all of it fails; agents send it again."""
-        _log.error("could not write to %s: %s", self.table, error)
+        self._unsure = True
+        reason = error.brief if isinstance(error, StoreError) else str(error)
+        _log.error("could not write to %s: %s", self.table, reason)
         open_items = [item for item in waiting if not item.stored.done()]
         self._held = []
         for item in open_items:
             metrics.BATCHES.labels(self.table, "failed").inc()
             self._done(item)
-        each(open_items, lambda future: future.set_exception(StoreUnavailableError(str(error))))
+        each(open_items, lambda future: future.set_exception(StoreUnavailableError(reason)))
 
     def _repeats(self, items: Sequence[Waiting]) -> list[Waiting]:
         """Acknowledge what is stored; return what fills a hole that an earlier jump left."""
@@ -154,7 +167,7 @@ class TableWriter:
     def _is_stored(self, batch: Received) -> bool:
         if batch.header.rows == 0:
             return True
-        rows = self._database.query(
+        rows = self._database.lookup(
             f"SELECT 1 FROM {self.table} WHERE {_THIS_BATCH} LIMIT 1",
             {"spool": batch.spool, "seq": batch.seq},
         )
@@ -172,10 +185,14 @@ class TableWriter:
             return
         faults.point("ingest.after_insert")
         metrics.INSERT_SECONDS.labels(self.table).observe(time.monotonic() - begun)
-        self._check_count(insertion)
         self._stored(group, "stored")
+        self._check_count(insertion)
 
     def _after_error(self, group: Sequence[Waiting], insertion: Insertion, error: StoreError) -> None:
+        some = next((item.batch for item in group if item.batch.header.rows), None)
+        if some and self._is_stored(some):  # only the answer got lost: a group is there whole or not at all
+            self._stored(group, "stored")
+            return
         if not _may_be_the_batch(error):
             raise error
         if len(group) > 1:
@@ -201,7 +218,7 @@ class TableWriter:
     def _set_aside(self, item: Waiting, reason: str) -> None:
         """Keep a batch that the engine cannot read, say so in a gap, and go on."""
         batch = item.batch
-        _log.error("batch %s of %s set aside: %s", item.key, self.table, reason)
+        _log.error("batch %s of %s set aside: %s", item.key, self.table, printable(reason, 300))
         detail = f"spool {batch.spool} seq {batch.seq}: set aside by the hub"
         self._recorder.record_once(self._gap(batch, "rejected", batch.header.rows, "rows", detail))
         self._quarantine.keep(batch, reason)
@@ -209,15 +226,18 @@ class TableWriter:
         self._stored([item], "rejected")
 
     def _stored(self, group: Sequence[Waiting], outcome: str) -> None:
+        """Nothing may come between a durable part and this: what is forgotten here is stored twice."""
         for item in group:
             batch = item.batch
             self._highest[batch.spool] = max(batch.seq, self._highest.get(batch.spool, 0))
+        each(group, lambda future: future.set_result(None))
+        for item in group:
+            batch = item.batch
             metrics.BATCHES.labels(self.table, outcome).inc()
             if outcome == "stored":
                 metrics.ROWS.labels(self.table).inc(batch.header.rows)
                 metrics.RAW_BYTES.labels(self.table).inc(batch.header.raw)
             self._done(item)
-        each(group, lambda future: future.set_result(None))
 
     def _done(self, item: Waiting) -> None:
         discard([item.batch])
@@ -226,8 +246,11 @@ class TableWriter:
     def _report_jump(self, batch: Received, expected: int) -> None:
         detail = f"spool {batch.spool} seq {expected} to {batch.seq - 1}"
         amount = batch.seq - expected
-        if amount == 1 and self._quarantine.has(self.table, batch.spool, expected):
-            return  # that one has its own gap
+        if amount <= _MOST_QUARANTINED:  # those set aside have gaps of their own
+            aside = (self._quarantine.has(self.table, batch.spool, n) for n in range(expected, batch.seq))
+            amount -= sum(aside)
+        if not amount:
+            return
         self._recorder.record_once(self._gap(batch, "sequence", amount, "batches", detail))
 
     def _gap(self, batch: Received, cause: str, amount: int, unit: str, detail: str) -> Gap:
@@ -236,36 +259,41 @@ class TableWriter:
         return Gap(self.table, cause, day_start(batch.header.day), now, amount, unit, identity, detail)
 
     def _check_count(self, insertion: Insertion) -> None:
-        """Compare the rows that the table gained with what the headers said."""
-        before, self._total = self._total, self._count()
-        if self._total - before == sum(source.rows for source in insertion.sources):
+        """Compare the rows that the table gained with what the headers said, as well as that goes now."""
+        try:
+            before, self._total = self._total, self._count()
+            if self._total - before == sum(source.rows for source in insertion.sources):
+                return
+            for source in insertion.sources:  # the total can be of another time, so ask for each batch
+                self._report_count(insertion, source, self._rows_of(source))
+        except Exception as error:  # the batches are stored, whatever happens to the question
+            reason = error.brief if isinstance(error, StoreError) else str(error)
+            _log.warning("could not count what was stored in %s: %s", self.table, reason)
+
+    def _report_count(self, insertion: Insertion, source: Source, stored: int) -> None:
+        if stored == source.rows:
             return
-        for source in insertion.sources:  # retention deletes rows too, so ask for each batch
-            stored = self._rows_of(source)
-            if stored != source.rows:
-                detail = (
-                    f"spool {source.spool} seq {source.seq}: {source.rows} rows announced, {stored} stored"
-                )
-                gap = Gap(
-                    self.table, "row_count", insertion.fallback_time, time.time_ns(),
-                    abs(stored - source.rows), "rows", Identity(), detail,
-                )  # fmt: skip
-                self._recorder.record_once(gap)
+        detail = f"spool {source.spool} seq {source.seq}: {source.rows} rows announced, {stored} stored"
+        gap = Gap(
+            self.table, "row_count", insertion.fallback_time, time.time_ns(),
+            abs(stored - source.rows), "rows", Identity(), detail,
+        )  # fmt: skip
+        self._recorder.record_once(gap)
 
     def _rows_of(self, source: Source) -> int:
-        rows = self._database.query(
+        rows = self._database.lookup(
             f"SELECT count() AS rows FROM {self.table} WHERE {_THIS_BATCH}",
             {"spool": source.spool, "seq": source.seq},
         )
         return int(rows[0]["rows"])
 
     def _count(self) -> int:
-        return int(self._database.query(f"SELECT count() AS rows FROM {self.table}")[0]["rows"])
+        return int(self._database.lookup(f"SELECT count() AS rows FROM {self.table}")[0]["rows"])
 
 
 def stored_highest(database: Database, table: str) -> dict[str, int]:
     """The highest stored sequence number by spool: the truth after a restart."""
-    rows = database.query(f"SELECT spool, max(seq) AS seq FROM {table} GROUP BY spool")
+    rows = database.lookup(f"SELECT spool, max(seq) AS seq FROM {table} GROUP BY spool")
     return {row["spool"]: int(row["seq"]) for row in rows}
 
 

@@ -1,8 +1,8 @@
 """The embedded store: chDB, ClickHouse as a library. One process owns the store's directory.
 
-Queries on one connection wait for each other, so there is a pool of them for readers and one for
-each table that is written. Readers have limits of memory and time, so that no query can take the
-hub down.
+Queries on one connection wait for each other, so there is a pool of them for readers, one for each
+table that is written, and one for what the intake asks. Readers have limits of memory and time, so
+that no query can take the hub down.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Limits:
 class EmbeddedDatabase:
     """`Database` over chDB. `path` is made if it is missing."""
 
+    groups = True
+
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,6 +73,17 @@ class EmbeddedDatabase:
         text = b"".join(self.lines(sql, parameters))
         return [orjson.loads(line) for line in text.splitlines()]
 
+    def lookup(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """See Database."""
+        connection, lock = self._own("", _reader_settings(self._limits))
+        with lock:
+            stream = self._send(connection, sql, parameters)
+            try:
+                text = b"".join(_blocks(stream))
+            finally:
+                stream.close()
+        return [orjson.loads(line) for line in text.splitlines()]
+
     def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
         """See Database."""
         with self._reader() as connection:
@@ -97,7 +110,7 @@ class EmbeddedDatabase:
     def columns(self, table: str) -> Columns:
         """The columns of a table, as the engine knows them."""
         if table not in self._columns:
-            rows = self.query(
+            rows = self.lookup(
                 "SELECT name, type FROM system.columns WHERE database = {database:String} "
                 "AND table = {table:String} ORDER BY position",
                 {"database": _DATABASE, "table": table},
@@ -113,17 +126,17 @@ class EmbeddedDatabase:
         self._writers.clear()
 
     def _write(self, table: str, sql: str) -> None:
-        connection, lock = self._writer(table)
+        connection, lock = self._own(table, _writer_settings(self._limits))
         with lock:
             self._run(connection, sql)
 
-    def _writer(self, table: str) -> tuple[Any, threading.Lock]:
-        """The connection on which a table is written, and the lock of who writes."""
+    def _own(self, table: str, settings: str) -> tuple[Any, threading.Lock]:
+        """The connection on which a table is written ("": the intake asks), and the lock of who does."""
         with self._writers_lock:
             if table not in self._writers:
                 connection = chdb.connect(self._address)
                 self._run(connection, f"USE {_DATABASE}")
-                self._run(connection, _writer_settings(self._limits))
+                self._run(connection, settings)
                 self._writers[table] = (connection, threading.Lock())
             return self._writers[table]
 
@@ -171,8 +184,8 @@ def _blocks(stream: Any) -> Iterator[bytes]:
 def _file_source(insertion: Insertion, columns: Columns) -> tuple[str, str, str, str]:
     """The `file()` that reads all batches at once, and where spool, seq and row stand in it.
 
-    The files are called `<spool>~<seq>.zst` and lie in one folder; neither part holds a character
-    that means something in the engine's globs (ingest checks the spool's name).
+    The files are called `<spool>~<seq>~<anything>.zst` and lie in one folder; no part holds a
+    character that means something in the engine's globs (ingest checks the spool's name).
     """
     folder = insertion.sources[0].path.parent
     names = ",".join(source.path.name for source in insertion.sources)

@@ -1,7 +1,8 @@
 """A ClickHouse server or cluster as the store, over clickhouse-connect (an optional dependency).
 
 Each batch is one insertion here: its bytes are streamed to the server, which reads them with
-`input()`. The SQL is the embedded store's.
+`input()`. The SQL is the embedded store's. An insertion whose answer got lost may be stored, or may
+still be on its way: the token in it lets replicated tables drop the second one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _SETTINGS = {
 class ServerDatabase:
     """`Database` over HTTP. `url` is `http(s)://user:password@host:port/database`."""
 
+    groups = False
+
     def __init__(self, url: str) -> None:
         try:
             import clickhouse_connect  # optional: only this store needs it
@@ -44,6 +47,8 @@ class ServerDatabase:
             orjson.loads(line) for block in self.lines(sql, parameters) for line in block.splitlines() if line
         ]
 
+    lookup = query
+
     def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
         """See Database."""
         stream = self._call(
@@ -55,18 +60,17 @@ class ServerDatabase:
         )
         rest = b""
         with stream:
-            for block in stream:
+            for block in _blocks(stream):
                 head, newline, tail = (rest + block).rpartition(b"\n")
                 rest = tail
                 if newline:
                     yield head + newline
 
     def insert(self, insertion: Insertion) -> None:
-        """See Database. Batches go in order; an error leaves the ones before it stored."""
+        """See Database. There is no way to store several bodies as a whole, so it is one batch."""
+        (source,) = insertion.sources
         columns = self._columns_of(insertion.table)
-        for source in insertion.sources:
-            sql = batch_sql(insertion, columns, source, insert_sql)
-            self._send(sql, source)
+        self._send(batch_sql(insertion, columns, source, insert_once_sql), source)
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
@@ -98,6 +102,22 @@ class ServerDatabase:
             return method(*arguments, **named)
         except Exception as error:
             raise StoreError(str(error)) from error
+
+
+def _blocks(stream: Any) -> Iterator[bytes]:
+    try:
+        yield from stream
+    except Exception as error:
+        raise StoreError(str(error)) from error
+
+
+def insert_once_sql(
+    insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str
+) -> str:
+    """The INSERT of one batch, with the token by which replicas know it. `spool` is a literal."""
+    token = f"{insertion.table}~{spool[1:-1]}~{seq}"  # a checked id: it holds nothing that needs escaping
+    insert = insert_sql(insertion, columns, source, spool, seq, row)
+    return f"{insert}, insert_deduplication_token = '{token}'"
 
 
 def batch_sql(insertion: Insertion, columns: Columns, source: Source, make: Any) -> str:

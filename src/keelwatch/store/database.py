@@ -17,6 +17,7 @@ from keelwatch.store.escape import Parameters
 _CODE = re.compile(r"Code: (\d+)")
 
 _LONGEST_MESSAGE = 2000
+_LONGEST_BRIEF = 300
 
 QUERY_TOO_LARGE = 241
 QUERY_TOO_LONG = 159
@@ -29,6 +30,11 @@ class StoreError(RuntimeError):
         found = _CODE.search(message)
         self.code = int(found.group(1)) if found else 0
         super().__init__(message[:_LONGEST_MESSAGE])  # the engine quotes input, up to a megabyte
+
+    @property
+    def brief(self) -> str:
+        """One short line for logs and answers: the engine quotes records, which are not ours to spread."""
+        return printable(str(self), _LONGEST_BRIEF)
 
 
 class BusyError(StoreError):
@@ -64,7 +70,9 @@ class Insertion:
 
 
 class Database(Protocol):
-    """A column store with keelwatch's schema."""
+    """A column store with keelwatch's schema. `groups`: whether one insertion can be several batches."""
+
+    groups: bool
 
     def execute(self, sql: str) -> None:
         """Run a statement that returns nothing (DDL)."""
@@ -72,14 +80,26 @@ class Database(Protocol):
     def query(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
         """Return all rows. Times are RFC 3339 text with nanoseconds."""
 
+    def lookup(self, sql: str, parameters: Parameters | None = None) -> list[dict[str, Any]]:
+        """As `query`, for the intake: readers, however many, cannot make it wait."""
+
     def lines(self, sql: str, parameters: Parameters | None = None) -> Iterator[bytes]:
         """Yield blocks of NDJSON; each block ends behind a newline. Close it to cancel the query."""
 
     def insert(self, insertion: Insertion) -> None:
-        """Write the batches, durable when this returns; raise StoreError with nothing written."""
+        """Write the batches, durable when this returns, all or none of them.
+
+        Behind a StoreError it is not known which: ask what is there before writing them again.
+        """
 
     def readable(self, insertion: Insertion) -> None:
         """Parse the batches without writing; raise StoreError if that is what fails."""
 
     def close(self) -> None:
         """Let go of the store."""
+
+
+def printable(text: str, length: int) -> str:
+    """The beginning of a text that may quote anything, with all but printable characters escaped."""
+    cut = text[:length] + ("…" if len(text) > length else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
