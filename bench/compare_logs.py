@@ -1,6 +1,6 @@
 """Compares a hub's store, after the hub has ended, with the log files that went into it.
 
-    python -m bench.compare_logs STORE < {"container id": "path of its log"}
+    python -m bench.compare_logs STORE < {"<namespace>_<pod>_<uid>/<container>": "path of its log"}
 
 Rebuilds each line from the columns; two sets of lines are taken as equal if there are as many, and the
 sums of two different hashes of them are the same. The engine reads the files itself, apart from all of
@@ -15,6 +15,7 @@ from typing import Any
 
 import chdb
 
+NAME = "concat(namespace, '_', pod, '_', pod_uid, '/', container)"
 LINE = "concat(replaceOne(toString(time), ' ', 'T'), 'Z ', stream, ' F ', message)"  # the CRI log format
 SUMS = "count() AS lines, sum(cityHash64({line})) AS sum, sum(sipHash64({line})) AS other"
 
@@ -24,10 +25,10 @@ def main() -> None:
     connection = chdb.connect(sys.argv[1])
     files: dict[str, str] = json.load(sys.stdin)
     stored = {
-        row.pop("container_id"): row
+        row.pop("name"): row
         for row in _rows(
             connection,
-            f"SELECT container_id, {SUMS.format(line=LINE)} FROM keelwatch.logs GROUP BY container_id",
+            f"SELECT {NAME} AS name, {SUMS.format(line=LINE)} FROM keelwatch.logs GROUP BY name",
         )
     }
     different = 0

@@ -14,6 +14,7 @@ from keelwatch.agent.node import Agent
 from keelwatch.agent.readings import readings
 from keelwatch.agent.settings import AgentSettings, SettingsError
 from keelwatch.detect import RuleErrors, RuleSet, default_rules_dir, load_rules
+from keelwatch.kit.memory import give_back_large_blocks
 
 log = logging.getLogger(__name__)
 EXIT_USAGE = 2
@@ -22,6 +23,7 @@ EXIT_USAGE = 2
 def run_agent(settings: AgentSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    give_back_large_blocks()
     try:
         settings.check()
         rules = load_rules(_rule_paths(settings))

@@ -56,7 +56,7 @@ def fill(folder: str, log: str, drop: str) -> None:
     database = EmbeddedDatabase(Path(folder) / "store")
     migrate(database, Engines())
     path = Path(folder) / "spool~1~x.zst"
-    identity = Identity(container_id="c1", namespace="bench")
+    identity = Identity(namespace="bench", pod="p", pod_uid="u", container="c")
     path.write_bytes(zstandard.compress(encode_chunk("cri", 0, 0, identity, b"".join(lines))))
     source = Source(path, "spool", 1, len(lines))
     database.insert(Insertion("logs", "chunks", "2026-11-22", [source], 0))
@@ -73,7 +73,7 @@ def test_lost_and_doubled_lines_are_noticed(drop: str, different: int, more: int
     subprocess.run(command, check=True, env={"PYTHONPATH": f"{here}:{Path.cwd()}"})
     said = subprocess.run(
         [sys.executable, "-m", "bench.compare_logs", str(tmp_path / "store")],
-        input=json.dumps({"c1": str(log)}),
+        input=json.dumps({"bench_p_u/c": str(log)}),
         capture_output=True,
         text=True,
         check=True,
