@@ -13,6 +13,7 @@ from keelwatch.enrich import procfs
 from keelwatch.enrich.content import Layers
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, identity_of
 from keelwatch.kit import clock
+from keelwatch.kit.lru import LRU
 from keelwatch.model.identity import Identity
 
 RETRY = (0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
@@ -22,11 +23,16 @@ PATIENCE = 4
 SECOND = 1_000_000_000
 LINGER = 300 * SECOND
 """How long an ended container stays known: events of it may still be on their way."""
+MAX_PAST = 20_000
+"""Ended containers remembered by id only, since runtimes go on listing them for as long as they like."""
 
 
 @dataclass(slots=True)
 class Container:
-    """What is known of one container. `identity` is complete when `details.complete` is."""
+    """What is known of one container. `identity` is complete when `details.complete` is.
+
+    `ended` is when it did, by the runtime or else as noticed; `forget` is when it may be forgotten.
+    """
 
     id: str
     identity: Identity
@@ -34,6 +40,7 @@ class Container:
     pid: int = 0
     first_seen: int = 0
     ended: int = 0
+    forget: int = 0
     tries: int = 0
     next_try: int = 0
     announced: bool = False
@@ -49,6 +56,11 @@ class Container:
     def complete(self) -> bool:
         """Whether the runtime has told everything it can tell."""
         return self.details is not None and self.details.complete
+
+    @property
+    def exited(self) -> bool:
+        """Whether the runtime itself says that it ended."""
+        return self.details is not None and self.details.state == "exited"
 
 
 @dataclass(slots=True)
@@ -68,19 +80,20 @@ class Catalog:
         self._lock = threading.RLock()
         self._containers: dict[str, Container] = {}
         self._owners: dict[int, str] = {}
+        self._past = LRU[str, None](MAX_PAST)
         self.changed = threading.Event()
         self.host = Identity(cluster=cluster, node=node, identity_source="cluster=config node=config")
 
     def scan(self) -> None:
         """Learn every container that the runtimes know now and that is not known completely yet."""
         with self._lock:
-            known = {at.id for at in self._containers.values() if at.complete or at.ended}
-        for details in self._runtimes.scan(skip=known):
+            known = {at.id for at in self._containers.values() if at.complete and not at.ended}
+            ended = {at.id for at in self._containers.values() if at.ended} | self._past.keys()
+        for details in self._runtimes.scan(skip=known, ended=ended):
+            if details.state == "created" and not details.pid:
+                continue  # it may never be started
             with self._lock:
-                at = self._containers.get(details.id) or self._add(details.id, details.pid)
-                self._fill(at, details)
-        for at in [at for at in list(self._containers.values()) if at.ended]:
-            self.container(at.id)
+                self._found(details)
 
     def container(self, container_id: str, pid: int = 0) -> Container | None:
         """The container with this id, looked up at the runtime when it is new; None for the host."""
@@ -91,6 +104,9 @@ class Catalog:
             if at is None or (at.ended and self._runs_again(at)):
                 at = self._add(container_id, pid)
                 self._ask(at)
+                if container_id in self._past and not self._runtimes.running(container_id):
+                    at.announced = True  # a late event of a container whose end was told long ago
+                    self._end(at, clock.now())
             return at
 
     def identity(self, container_id: str, pid: int = 0) -> Identity:
@@ -134,19 +150,36 @@ class Catalog:
 
     def _poll_one(self, at: Container, now: int, changes: Changes) -> None:
         if at.ended:
-            if now - at.ended > LINGER:
+            if now > at.forget:
                 del self._containers[at.id]
             return
-        grew = not at.complete and now >= at.next_try and self._ask(at)
-        if not at.announced and (at.complete or at.tries > PATIENCE):
+        has_ended = self._has_ended(at)
+        # The last chance to learn where a short-lived container's log is.
+        due = has_ended or now >= at.next_try
+        grew = not at.complete and due and self._ask(at)
+        if not at.announced and (at.complete or has_ended or at.tries > PATIENCE):
             at.announced = True
             changes.started.append(at)
         elif grew:
             changes.updated.append(at)
-        if self._has_ended(at):
-            at.ended = now
-            self._disown(at)
+        if has_ended:
+            self._end(at, now)
             changes.ended.append(at)
+
+    def _found(self, details: ContainerDetails) -> None:
+        """Take in what a scan told."""
+        at = self._containers.get(details.id)
+        if at is None or at.ended:
+            at = self._add(details.id, details.pid)
+            if details.state == "exited":
+                at.first_seen = details.created or at.first_seen
+        self._fill(at, details)
+
+    def _end(self, at: Container, now: int) -> None:
+        told = at.details.ended if at.details is not None and at.exited else 0
+        at.ended, at.forget = told or now, now + LINGER
+        self._past[at.id] = None
+        self._disown(at)
 
     def _runs_again(self, at: Container) -> bool:
         """Whether an ended container was started anew: Docker and Podman keep the id then."""
@@ -158,7 +191,9 @@ class Catalog:
 
     def _has_ended(self, at: Container) -> bool:
         pid = at.details.pid if at.details and at.details.pid else at.pid
-        return pid > 0 and not procfs.alive(pid) and not self._runtimes.running(at.id)
+        if not at.exited and (procfs.alive(pid) if pid > 0 else at.tries <= PATIENCE):
+            return False
+        return not self._runtimes.running(at.id)
 
     def _add(self, container_id: str, pid: int) -> Container:
         identity = Identity(

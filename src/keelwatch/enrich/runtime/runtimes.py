@@ -51,10 +51,11 @@ class Runtimes:
             return None
         return self._find(container_id, pid, time.monotonic() + BOUND)
 
-    def scan(self, skip: Collection[str] = ()) -> list[ContainerDetails]:
+    def scan(self, skip: Collection[str] = (), ended: Collection[str] = ()) -> list[ContainerDetails]:
         """All containers that run now, and the ended ones whose logs a runtime still keeps.
 
-        Nothing is asked about the ids in `skip`, so a look for new ones is cheap.
+        Nothing is asked about the ids in `skip`, nor about those in `ended` that do not run again, so
+        a look for new ones is cheap.
         """
         running = cgroups.find_all(self._cgroup_root)
         self._cgroups = dict(running)
@@ -65,7 +66,7 @@ class Runtimes:
         found = (
             self._find(container_id, pid, time.monotonic() + PATIENT)
             for container_id, pid in wanted.items()
-            if container_id not in skip
+            if container_id not in skip and (pid or container_id not in ended)
         )
         return [details for details in found if details is not None]
 
