@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -13,7 +14,7 @@ import pytest
 import zstandard
 
 from keelwatch.model.batch import BatchHeader, encode_frame
-from tests.hub_support import HubProcess, alert_row, line, log_frame, rows_frame
+from tests.hub_support import IDENTITY, HubProcess, alert_row, line, log_frame, rows_frame
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,39 @@ def test_sigterm_stores_what_was_received(tmp_path: Path) -> None:
         assert len(hub.records("logs", tail="100000")) == 2000 * stored == 8000
     finally:
         hub.stop()
+
+
+def test_a_spool_belongs_to_the_node_it_came_from(tmp_path: Path) -> None:
+    hub = HubProcess(tmp_path / "hub").start()
+    try:
+        began = {**IDENTITY.columns(), "time": 1, "kind": "agent_started", "labels": {}, "detail": "{}"}
+        assert hub.post(rows_frame("lifecycle", 1, [began])).status == 200
+        foreign = log_frame(1, line(1), identity=replace(IDENTITY, node="node-2"))
+        for _ in range(2):
+            response = hub.post(foreign)
+            assert response.status == 403
+            assert "belongs to the node 'node-1'" in orjson.loads(response.data)["error"]
+            assert _metric(hub, 'keelwatch_hub_refused_total{reason="foreign"}') == 1
+            assert hub.stored("spool-1") == {"lifecycle": 1}
+            assert not list((hub.data / "ingest" / "logs").iterdir())
+            hub.stop()
+            hub.start()  # it knows the node from the store
+        assert acknowledged(hub, log_frame(1, line(1))) == {"logs": 1}
+    finally:
+        hub.stop()
+
+
+def test_numbers_cannot_be_used_up(hub: HubProcess) -> None:
+    assert acknowledged(hub, log_frame(1, line(1), spool="far")) == {"logs": 1}
+    assert hub.post(log_frame(1 << 60, line(2), spool="far")).status == 403
+    assert hub.stored("far") == {"logs": 1}
+
+
+def test_metrics_do_not_tell_the_names_of_spools(hub: HubProcess) -> None:
+    assert acknowledged(hub, log_frame(1, line(1), spool="secret-spool")) == {"logs": 1}
+    text = hub.pool.request("GET", f"{hub.url}/metrics").data.decode()
+    assert 'last_seen_timestamp_seconds{node="node-1"}' in text
+    assert "secret-spool" not in text
 
 
 def _metric(hub: HubProcess, name: str) -> float:

@@ -212,13 +212,57 @@ def test_batch_that_can_never_be_accepted_is_set_aside(spool, hub, start):
     assert spool.losses == {("events", "rejected"): 1}
 
 
-def test_refusal_without_a_name_is_narrowed_down(spool, hub, start):
-    fill(spool, 0, 3)
-    hub.answers = [(400, {}, {"error": "something"}), (400, {}, {"error": "this one"})]
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": "The plain HTTP request was sent to HTTPS port"},
+        {"error": "bad", "spool": None, "table": None, "seq": None},
+        {"error": "bad", "spool": "another", "table": "events", "seq": 1},
+        {"error": "bad", "table": "events", "seq": 1},
+    ],
+)
+def test_a_refusal_that_does_not_name_a_batch_of_ours_loses_nothing(spool, hub, start, status, answer):
+    fill(spool, 0, 1)
+    hub.answers = [(status, {}, answer)] * 3
+    sender = start(hub)
+    wait_for(lambda: str(answer["error"]) in sender.problem)
+    wait_for(sent(spool))
+    assert [seq for _, seq, _ in hub.received] == [1]
+    assert (sender.counters.rejected, spool.losses) == (0, {})
+
+
+def test_a_batch_that_the_hub_names_as_too_large_is_set_aside(spool, hub, start):
+    fill(spool, 0, 2)
+    named = {"error": "too large", "spool": spool.id, "table": "events", "seq": 1}
+    hub.answers = [(413, {}, named)]
     sender = start(hub)
     wait_for(lambda: sent(spool)() and hub.stored.get("gaps"))
-    assert [seq for table, seq, _ in hub.received if table == "events"] == [2, 3]
     assert sender.counters.rejected == 1
+    assert [seq for table, seq, _ in hub.received if table == "events"] == [2]
+
+
+def test_what_was_not_sent_is_not_acknowledged(spool, hub, start):
+    """Somebody else with a token has filled the hub's numbers."""
+    fill(spool, 0, 20, size=1000)
+    hub.answers = [(200, {}, {"acknowledged": {"events": 1 << 40, "alerts": 7}})]
+    start(hub, request_size=1)
+    wait_for(sent(spool))
+    assert [seq for _, seq, _ in hub.received] == list(range(2, 21))  # the lie was about the first
+
+
+def test_an_idle_agent_does_not_take_more_for_stored_than_it_sent(spool, hub, start, monkeypatch):
+    monkeypatch.setattr("keelwatch.ship.sender.HEARTBEAT", 0.05)
+    monkeypatch.setattr("keelwatch.ship.sender.IDLE", 0.02)
+    sender = start(hub)
+    wait_for(lambda: sender.connected)
+    sender.stop()
+    fill(spool, 0, 2)
+    monkeypatch.setattr(spool, "pending", lambda _: [])  # what is appended behind its look is not seen
+    hub.stored = {"events": 1 << 40}
+    sender.last_success = 0.0
+    sender.step()
+    assert spool.waiting["events"] == 2
 
 
 def test_busy_hub_is_left_alone_as_long_as_it_asks(spool, hub, start):
@@ -231,13 +275,15 @@ def test_busy_hub_is_left_alone_as_long_as_it_asks(spool, hub, start):
     assert sender.counters.busy == 1
 
 
-def test_too_large_requests_become_smaller(spool, hub, start):
-    fill(spool, 0, 40, size=1000)
-    hub.answers = [(413, {}, {})] * 2
+def test_too_large_requests_become_smaller_and_later_larger_again(spool, hub, start, monkeypatch):
+    monkeypatch.setattr("keelwatch.ship.sender.GROW_AFTER", 3)
+    fill(spool, 0, 80, size=1000)
+    hub.answers = [(413, {}, {})] * 4
     start(hub)
     wait_for(sent(spool))
-    assert len(hub.sizes) > 1
-    assert [seq for _, seq, _ in hub.received] == list(range(1, 41))
+    assert hub.sizes[0] < 20_000
+    assert max(hub.sizes) > 2 * hub.sizes[0]
+    assert [seq for _, seq, _ in hub.received] == list(range(1, 81))
 
 
 @pytest.mark.parametrize("answer", [{}, {"acknowledged": 5}, {"acknowledged": {"events": "x"}}])

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from keelwatch import __version__
-from keelwatch.ingest.intake import Agent, Intake
+from keelwatch.ingest.agents import Agent
+from keelwatch.ingest.intake import Intake
 from keelwatch.query import follow, histogram, records, status, timeline, workloads
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import JSON_COLUMNS, Query
@@ -100,27 +101,31 @@ class History:
 
     def agents(self) -> list[Record]:
         """The agents that are known, with when they were last heard of."""
-        return [_agent(agent, self._intake) for agent in self._intake.agents()]
+        return [_agent(agent, self._intake) for agent in self._intake.agents.all()]
 
     def seen(self) -> list[Agent]:
         """The agents that were heard of since the start."""
-        return [agent for agent in self._intake.agents() if agent.last_seen]
+        return [agent for agent in self._intake.agents.all() if agent.last_seen]
 
     def status(self) -> Record:
         """The hub's version, store, agents and the gaps of the last day."""
-        sizes = self._rows(status.SIZES)
-        tables = {str(row["table"]): int(row["rows"]) for row in sizes}
-        tables.pop("schema_migrations", None)
         return {
             "version": __version__,
             "uptime": int(time.monotonic() - self._started),
-            "store": {
-                "bytes": sum(int(row["bytes"]) for row in sizes),
-                "rows": tables,
-                "parts": sum(int(row["parts"]) for row in sizes),
-            },
+            "store": self.store(),
             "agents": self.agents(),
             "gaps": self._rows(status.RECENT_GAPS),
+        }
+
+    def store(self) -> Record:
+        """The store's size; readers, however many, cannot make this wait."""
+        sizes = self._database.lookup(status.SIZES.sql)
+        tables = {str(row["table"]): int(row["rows"]) for row in sizes}
+        tables.pop("schema_migrations", None)
+        return {
+            "bytes": sum(int(row["bytes"]) for row in sizes),
+            "rows": tables,
+            "parts": sum(int(row["parts"]) for row in sizes),
         }
 
     def _extent(self, wanted: Filter, now: int) -> tuple[int, int] | None:

@@ -11,28 +11,20 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
-from starlette.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
 from keelwatch.console import api
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
+from keelwatch.hub import health
 from keelwatch.hub.access import AccessLog
 from keelwatch.ingest import routes as ingest_routes
 from keelwatch.ingest.auth import Tokens
 from keelwatch.ingest.intake import Intake
 from keelwatch.query.errors import QuestionError
 from keelwatch.store.database import QUERY_TOO_LARGE, QUERY_TOO_LONG, BusyError, Database, StoreError
-
-STORE_BYTES = Gauge("keelwatch_hub_store_bytes", "Bytes of the store on disk")
-STORE_PARTS = Gauge("keelwatch_hub_store_parts", "Active parts of the store")
-STORE_ROWS = Gauge("keelwatch_hub_store_rows", "Rows in the store, by table", ["table"])
-AGENT_SEEN = Gauge(
-    "keelwatch_hub_agent_last_seen_timestamp_seconds", "When an agent was last heard of", ["node", "spool"]
-)
 
 _BAD_REGEX = 427
 
@@ -59,12 +51,12 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.history = parts.history
     app.state.tokens = parts.tokens
     app.state.auth = parts.auth
-    app.state.ready = True
+    app.state.health = health.Health(parts.database, parts.history)
     app.state.stopping = asyncio.Event()
     app.include_router(ingest_routes.router)
     app.include_router(api.router)
     _include_pages(app)
-    _include_health(app)
+    app.include_router(health.router)
     _include_errors(app)
     app.add_middleware(AccessLog, path=parts.data / "access.log")
     return app
@@ -81,32 +73,6 @@ def _include_pages(app: FastAPI) -> None:
         from keelwatch.console.pages import router
 
         app.include_router(router)
-
-
-def _include_health(app: FastAPI) -> None:
-    @app.get("/healthz", tags=["health"], summary="The process is alive")
-    async def healthz() -> PlainTextResponse:
-        return PlainTextResponse("ok\n")
-
-    @app.get("/readyz", tags=["health"], summary="The store answers")
-    async def readyz(request: Request) -> PlainTextResponse:
-        await run_in_threadpool(request.app.state.database.query, "SELECT 1 AS one")
-        return PlainTextResponse("ok\n")
-
-    @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
-    async def metrics(request: Request) -> Response:
-        await run_in_threadpool(_measure, request.app.state.history)
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _measure(history: History) -> None:
-    status = history.status()
-    STORE_BYTES.set(status["store"]["bytes"])
-    STORE_PARTS.set(status["store"]["parts"])
-    for table, rows in status["store"]["rows"].items():
-        STORE_ROWS.labels(table).set(rows)
-    for agent in history.seen():
-        AGENT_SEEN.labels(agent.node, agent.spool).set(agent.last_seen)
 
 
 def _include_errors(app: FastAPI) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
-import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keelwatch.ingest import metrics
+from keelwatch.ingest.agents import Agents, ForeignError, check_jump
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.quarantine import Quarantine
-from keelwatch.ingest.receive import Received, prepare, receive
+from keelwatch.ingest.receive import Received, discard, prepare, receive
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.ingest.writer import TableWriter, WriterSettings
 from keelwatch.kit import faults
 from keelwatch.model.batch import TABLES
 from keelwatch.store.database import Database
+
+_log = logging.getLogger(__name__)
 
 
 class OverloadedError(RuntimeError):
@@ -41,18 +43,6 @@ class IntakeSettings:
     writer: WriterSettings = field(default_factory=WriterSettings)
 
 
-@dataclass(slots=True)
-class Agent:
-    """What is known of an agent's spool since the hub's start."""
-
-    spool: str
-    node: str = ""
-    address: str = ""
-    last_seen: float = 0.0
-    batches: int = 0
-    rows: int = 0
-
-
 class Intake:
     """Takes requests of agents; `highest` and `agents` are for those who ask."""
 
@@ -69,7 +59,7 @@ class Intake:
         }
         self._lock = threading.Lock()
         self._in_flight = 0
-        self._agents = {spool: Agent(spool, node) for spool, node in _known(database)}
+        self.agents = Agents(database)
 
     def start(self) -> None:
         """Start the writers."""
@@ -99,11 +89,11 @@ class Intake:
         metrics.QUEUED_BYTES.dec(size)
 
     def accept(self, data: bytes | bytearray, address: str) -> list[Waiting]:
-        """Check and queue the frames of a request; raise RejectedError if one cannot be accepted."""
+        """Check and queue the frames of a request; raise RejectedError or ForeignError for all of it."""
         batches = receive(data, self._folder)
         faults.point("ingest.received")
         metrics.WIRE_BYTES.inc(len(data))
-        self._heard(batches, address)
+        self._check(batches, address)
         waiting: list[Waiting] = []
         for table in dict.fromkeys(batch.header.table for batch in batches):
             waiting += self._writers[table].submit([b for b in batches if b.header.table == table])
@@ -120,25 +110,12 @@ class Intake:
         """The highest stored sequence number of a spool, by table."""
         return {table: seq for table in TABLES if (seq := self.highest(table).get(spool, 0))}
 
-    def agents(self) -> list[Agent]:
-        """The agents, by node."""
-        return sorted(self._agents.values(), key=lambda agent: (agent.node, agent.spool))
-
-    def heard_from(self, spool: str, address: str) -> None:
-        """An agent that is known asked about its spool: it is there, if it has nothing to send."""
-        agent = self._agents.get(spool)
-        if agent is not None:
-            agent.address, agent.last_seen = address, time.time()
-
-    def _heard(self, batches: Iterable[Received], address: str) -> None:
-        for batch in batches:
-            agent = self._agents.setdefault(batch.spool, Agent(batch.spool))
-            agent.node = batch.header.node or agent.node
-            agent.address, agent.last_seen = address, time.time()
-            agent.batches += 1
-            agent.rows += batch.header.rows
-
-
-def _known(database: Database) -> list[tuple[str, str]]:
-    rows = database.query("SELECT spool, anyLast(node) AS node FROM lifecycle GROUP BY spool")
-    return [(row["spool"], row["node"]) for row in rows]
+    def _check(self, batches: list[Received], address: str) -> None:
+        """Raise ForeignError, with nothing left behind, if batches cannot be of this spool."""
+        try:
+            check_jump(batches, self.stored(batches[0].spool))
+            self.agents.sent(batches, address)
+        except ForeignError as error:
+            discard(batches)
+            _log.warning("refused batches from %s: %s", address, error)
+            raise

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 
 from keelwatch.ingest import metrics
+from keelwatch.ingest.agents import ForeignError
 from keelwatch.ingest.auth import Tokens, bearer
 from keelwatch.ingest.intake import Intake, OverloadedError
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.receive import MAX_REQUEST, RejectedError
 from keelwatch.ingest.writer import StoreUnavailableError
 from keelwatch.kit import faults
+
+# Not the threads of those who read: their questions may take all of them.
+_threads = ThreadPoolExecutor(8, thread_name_prefix="intake")
 
 router = APIRouter(prefix="/v1", include_in_schema=True, tags=["agents"])
 
@@ -52,7 +56,7 @@ async def get_spool(spool: str, request: Request) -> JSONResponse:
     if refusal:
         return refusal
     intake: Intake = request.app.state.intake
-    intake.heard_from(spool, _address(request))
+    intake.agents.asked(spool, _address(request))
     return JSONResponse({"stored": intake.stored(spool)})
 
 
@@ -65,9 +69,13 @@ async def _take(request: Request, intake: Intake, size: int) -> JSONResponse:
     if body is None:
         return _too_large()
     try:
-        waiting = await run_in_threadpool(intake.accept, body, _address(request))
+        loop = asyncio.get_running_loop()
+        waiting = await loop.run_in_executor(_threads, intake.accept, body, _address(request))
     except RejectedError as error:
         return _rejected(error)
+    except ForeignError as error:
+        metrics.REFUSED.labels("foreign").inc()
+        return _error(403, str(error))
     except OSError as error:
         return _later(f"the hub cannot write: {error}", 30)
     body.clear()

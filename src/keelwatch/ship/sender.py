@@ -28,6 +28,9 @@ from keelwatch.ship.spool import Spool
 
 log = logging.getLogger(__name__)
 
+GROW_AFTER = 50
+"""Requests that went well after which one is tried that is twice as large, if a 413 made them smaller."""
+
 REQUEST = 8 << 20
 """Bytes of frames in a request (more if the first frame is larger): some 50 MB of log text."""
 
@@ -74,7 +77,9 @@ class Sender:
         self._spool = spool
         self._hub = hub.rstrip("/")
         self._token_file = token_file
-        self._size = request_size
+        self._size = self._full_size = request_size
+        self._unhindered = 0  # requests since the last that was too large
+        self._sent: dict[str, int] = {}
         self._pool = _pool(ca_file)
         self._backoff = Backoff()
         self._closing = threading.Event()
@@ -136,7 +141,7 @@ class Sender:
             self._handle(frames, self._request("POST", "/v1/batches", b"".join(frames)))
             self._succeed()
         elif time.time() - self.last_success > HEARTBEAT:
-            self._spool.acknowledge(self._stored())
+            self._spool.acknowledge(self._of_ours(self._stored()))
             self._succeed()
         return bool(frames)
 
@@ -162,18 +167,19 @@ class Sender:
     def _handle(self, frames: list[bytes], answer: urllib3.BaseHTTPResponse) -> None:
         if answer.status == 200:
             self._acknowledge(frames, _numbers(answer, "acknowledged"))
-        elif answer.status == 400:
-            self._set_aside(frames, _object(answer))
-        elif answer.status == 413 and len(frames) == 1:
-            self._reject(frames[0], "larger than the hub accepts")
-        elif answer.status == 413:
+        elif answer.status in (400, 413) and (refused := self._named(frames, _object(answer))):
+            self._reject(refused, _reason(answer))
+        elif answer.status == 413 and len(frames) > 1:
             self._size = max(1, sum(map(len, frames)) // 2)
+            self._unhindered = 0
         else:
             self._refuse(answer)
 
     def _acknowledge(self, frames: list[bytes], stored: dict[str, int]) -> None:
         faults.point("sender.answer")
         headers = [decode_frame(memoryview(frame), 0)[0] for frame in frames]
+        for header in headers:
+            self._sent[header.table] = max(header.seq, self._sent.get(header.table, 0))
         taken = [header for header in headers if header.seq <= stored.get(header.table, 0)]
         if not taken:
             raise _RetryLaterError(f"hub {self._hub} answered 200 but acknowledged nothing new")
@@ -181,22 +187,29 @@ class Sender:
         self.counters.bytes += sum(map(len, frames))
         self.counters.batches += len(taken)
         self.counters.rows += sum(header.rows for header in taken)
-        self._spool.acknowledge(stored)
+        self._spool.acknowledge(self._of_ours(stored))
+        self._grow()
 
-    def _set_aside(self, frames: list[bytes], answer: dict[str, Any]) -> None:
-        """The hub named the frame that it can never accept; all others are sent again."""
-        name = (answer.get("table"), answer.get("seq"))
-        reason = str(answer.get("error", ""))[:1000]
+    def _of_ours(self, stored: dict[str, int]) -> dict[str, int]:
+        """What the hub has, as far as it can have it from us: nothing unsent is ever acknowledged."""
+        return {table: min(stored[table], seq) for table, seq in self._sent.items() if table in stored}
+
+    def _grow(self) -> None:
+        self._unhindered += 1
+        if self._unhindered % GROW_AFTER == 0:
+            self._size = min(self._full_size, self._size * 2)
+
+    def _named(self, frames: list[bytes], answer: dict[str, Any]) -> bytes | None:
+        """The frame that the hub itself says it can never accept; all others are sent again.
+
+        An answer that names none may be of a proxy, or of a hub that is not ours: no reason to lose data.
+        """
+        name = (answer.get("spool"), answer.get("table"), answer.get("seq"))
         for frame in frames:
             header, _, _ = decode_frame(memoryview(frame), 0)
-            if (header.table, header.seq) == name:
-                self._reject(frame, reason)
-                return
-        if len(frames) > 1:
-            self._size = 1  # the hub does not say which: find it one by one
-            return
-        self._reject(frames[0], reason)
-        self._size = REQUEST
+            if (header.spool, header.table, header.seq) == name:
+                return frame
+        return None
 
     def _reject(self, frame: bytes, reason: str) -> None:
         log.error("the hub refuses a batch for ever, it is set aside: %s", reason)
@@ -208,6 +221,7 @@ class Sender:
         if answer.status in (401, 403):
             self.counters.unauthorised += 1
             self._token = ""
+        if answer.status == 401:
             raise _RetryLaterError(f"hub {self._hub} does not accept the token in {self._token_file}")
         if answer.status == 503:
             self.counters.busy += 1
@@ -243,13 +257,16 @@ def _object(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def _numbers(answer: urllib3.BaseHTTPResponse, key: str) -> dict[str, int]:
     found = _object(answer).get(key)
-    if not isinstance(found, dict) or not all(isinstance(seq, int) for seq in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(seq, int) and 0 <= seq < 1 << 63 for seq in found.values()
+    ):
         raise ValueError(f"the answer has no {key!r} numbers: is this a keelwatch hub?")
     return found
 
 
 def _reason(answer: urllib3.BaseHTTPResponse) -> str:
-    return str(_object(answer).get("error", answer.data[:200].decode("utf-8", "backslashreplace")))
+    found = _object(answer).get("error", answer.data[:200].decode("utf-8", "backslashreplace"))
+    return str(found)[:1000]
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
