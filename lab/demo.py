@@ -176,7 +176,8 @@ def _alert_facts(alert: Record) -> list[tuple[str, Any]]:
 
 def _show_logs(stack: Stack, pods: list[Pod]) -> bool:
     """Both instances in one stream; the deleted one's lines are there. Return whether they are."""
-    logs = stack.records("logs", namespace=NAMESPACE, workload=f"deployment/{WORKLOAD}", tail=100000)
+    found = stack.records("logs", namespace=NAMESPACE, workload=f"deployment/{WORKLOAD}", tail=100000)
+    logs = [line for line in found if line["pod"] in {pod.name for pod in pods}]  # others may have this name
     console.rule(f"logs of {NAMESPACE}/deployment/{WORKLOAD}, both instances, the deleted one included")
     for line in logs[:12]:
         colour = "cyan" if line["pod"] == pods[0].name else "magenta"
@@ -201,8 +202,9 @@ def _wait(stack: Stack) -> None:
     console.print(f"\n  Console   [bold]{stack.address}[/]\n  Log in    {stack.token}")
     console.print(f"  Commands  keelwatch --help, with --hub {stack.address} --token {stack.token}")
     console.print("  Stop      Ctrl-C\n")
-    while True:
-        time.sleep(3600)
+    while stack.running:
+        time.sleep(1)
+    console.print(escape(stack.log.read_text(errors="replace")[-2000:]))
 
 
 def _step(text: str) -> None:

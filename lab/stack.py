@@ -71,6 +71,11 @@ class Stack:
         return self._process.pid
 
     @property
+    def running(self) -> bool:
+        """Whether `keelwatch up` has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def token(self) -> str:
         """The log-in token."""
         return (self.directory / "data" / "login.token").read_text().strip()

@@ -91,7 +91,7 @@ class Housekeeping:
         """Record the containers that came, became better known or went; follow their logs."""
         changes = self._catalog.poll()
         for at in changes.started:
-            _guarded(self._came, at, "container_started", at.first_seen)
+            _guarded(self._came, at, "container_started", _start_of(at))
         for at in changes.updated:
             _guarded(self._came, at, "container_updated", clock.now())
         for at in changes.ended:
@@ -113,8 +113,16 @@ class Housekeeping:
         self._outbox.add("lifecycle", lifecycle_row(when, kind, at.identity, labels, detail))
 
     def announce(self, kind: str, identity: Identity) -> None:
-        """Record that the agent started or stopped (PCI DSS 10.2.1.6)."""
+        """Record that the agent started or stopped (PCI DSS 10.2.1.6), and what it did not see until now."""
+        for gap in self._blind.sample(last=kind == "agent_stopped"):
+            self._outbox.gap(gap)
         self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, identity, {}, {}))
+
+
+def _start_of(at: Container) -> int:
+    """One that was there before the agent started when its runtime says, not when it was found."""
+    created = at.details.created if at.details else 0
+    return created if 0 < created < at.first_seen else at.first_seen
 
 
 def _guarded(task: Callable[..., None], *arguments: Any) -> None:

@@ -8,7 +8,8 @@ from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 
-MINUTE = 60_000_000_000
+SECOND = 1_000_000_000
+FIRST, MINUTE = 5 * SECOND, 60 * SECOND
 
 Totals = Mapping[tuple[str, str], int]
 """(event class, cause) → how many, ever growing."""
@@ -34,18 +35,21 @@ class LossMeter:
 
 
 class Blindness:
-    """Without a sensor nothing is counted, so the time itself is the gap: one a minute."""
+    """Without a sensor nothing is counted, so the time is the gap: one a minute, and one at the end."""
 
     def __init__(self, host: Identity, reason: str) -> None:
         self._host = host
         self._reason = reason
         self._since = clock.now()
-        self._told = False
+        self._due = self._since + FIRST
 
-    def sample(self) -> Iterator[Gap]:
-        """Yield the interval since the last one, once it is a minute long; the first at once."""
+    def sample(self, *, last: bool = False) -> Iterator[Gap]:
+        """Yield the interval since the last one: the first soon, then one a minute, and the last."""
         now = clock.now()
-        if not self._reason or (self._told and now - self._since < MINUTE):
+        if not self._reason or (now < self._due and not last):
             return
-        yield Gap("events", "sensor_off", self._since, now, 1, "intervals", self._host, self._reason[:1000])
-        self._since, self._told = now, True
+        seconds = (now - self._since) // SECOND
+        yield Gap(
+            "events", "sensor_off", self._since, now, seconds, "seconds", self._host, self._reason[:1000]
+        )
+        self._since, self._due = now, now + MINUTE

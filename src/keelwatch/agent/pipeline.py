@@ -10,8 +10,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.outbox import Outbox
@@ -82,11 +83,7 @@ class Pipeline:
             self._sweep.clear()
             self._enricher.sweep()
         for seen in observations:
-            try:
-                self._one(seen)
-            except Exception:  # one bad record must not blind the node
-                self.faults += 1
-                log.exception("an observation could not be processed")
+            self._guarded(partial(self._one, seen))
 
     def _one(self, seen: Observation) -> None:
         event = self._enricher.enrich(seen)
@@ -123,12 +120,16 @@ class Pipeline:
 
     def _examine_all(self) -> None:
         while (waiting := self._waiting.get()) is not None:
-            for task, argument in ((self._examine, waiting), (self._detect, waiting.event)):
-                try:
-                    task(argument)
-                except Exception:  # a hostile file must not end the thread, nor keep the rules from it
-                    self.faults += 1
-                    log.exception("could not examine %r", waiting.event.path)
+            self._guarded(partial(self._examine, waiting))
+            self._guarded(partial(self._detect, waiting.event))
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        """A hostile file or record must not end the thread, nor keep the rules from the event."""
+        try:
+            task()
+        except Exception:
+            self.faults += 1
+            log.exception("an event could not be processed")
 
     def _examine(self, waiting: _Waiting) -> None:
         event = waiting.event

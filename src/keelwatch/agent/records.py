@@ -68,18 +68,20 @@ def _process_columns(event: Event) -> Row:
 
 
 def _file_columns(event: Event) -> Row:
+    """For a script the file is the script: `exe` has the interpreter, whose inode says nothing here."""
     owner = event.file_identity or Identity()
+    script = event.process.script if event.kind == "exec" else ""
     return {
-        "path": event.path,
-        "path_source": event.path_source,
+        "path": script or event.path,
+        "path_source": "user" if script else event.path_source,
         "old_path": event.old_path,
         "old_path_source": event.old_path_source,
         "flags": event.flags,
-        "mode": event.mode,
-        "inode": event.inode,
-        "device": event.device,
+        "mode": 0 if script else event.mode,
+        "inode": 0 if script else event.inode,
+        "device": 0 if script else event.device,
         "size": event.size,
-        "upper": int(event.upper),
+        "upper": int(event.upper and not script),
         "memfd": int(event.memfd),
         "created": int(event.created),
         "truncated": int(event.truncated),

@@ -18,6 +18,8 @@ START_TOLERANCE = 2 * procfs.TICK
 
 
 MAX_ADOPTERS = 4096
+COMM = 15
+"""Bytes of a process's name, as the kernel keeps it (TASK_COMM_LEN - 1)."""
 
 
 class ProcessTree:
@@ -77,7 +79,7 @@ class ProcessTree:
             start=seen.start,
             ppid=seen.ppid,
             parent=parent,
-            comm=seen.comm,
+            comm=_name(seen),
             exe=seen.path,
             argv=seen.argv,
             cwd=seen.cwd,
@@ -126,7 +128,7 @@ class ProcessTree:
 
     def _current(self, known: Process, seen: Observation) -> Process:
         """The process as it is now. What earlier records say of it must not change with it."""
-        comm = seen.comm or known.comm
+        comm = known.comm if seen.comm in ("", "exe") else seen.comm
         if (known.uid, known.euid, known.gid, known.comm) == (seen.uid, seen.euid, seen.gid, comm):
             return known
         changed = replace(known, uid=seen.uid, euid=seen.euid, gid=seen.gid, comm=comm)
@@ -189,6 +191,13 @@ def _same(one: int, other: int) -> bool:
 def _runs(process: Process) -> bool:
     now = procfs.read_process(process.pid)
     return now is not None and _same(now.start, process.start)
+
+
+def _name(seen: Observation) -> str:
+    """A program that runs itself anew by /proc/self/exe (busybox, runc) is called "exe" for a moment."""
+    if seen.comm == "exe" and seen.argv:
+        return seen.argv[0].rpartition("/")[2][:COMM] or seen.comm
+    return seen.comm
 
 
 def _executed(before: Process | None, parent: Process | None) -> Process | None:

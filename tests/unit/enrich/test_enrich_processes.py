@@ -96,6 +96,14 @@ def test_sweep_forgets_container_processes_whose_end_was_lost():
     assert len(tree) == 0
 
 
+def test_a_program_run_by_its_own_link_is_called_by_what_it_was_asked_for():
+    tree = ProcessTree()
+    cat = tree.apply(
+        seen("exec", 10_000_001, SECOND, path="/bin/busybox", comm="exe", argv=("/bin/cat", "x"))
+    )
+    assert cat.comm == "cat"
+
+
 def test_what_a_record_says_does_not_change_with_the_process():
     tree = ProcessTree()
     tree.apply(seen("exec", 10_000_001, SECOND, path="/bin/sh", comm="sh", uid=1000))
