@@ -156,6 +156,33 @@ def test_timeline(hub: HubProcess) -> None:
     assert [record["time"] for record in found] == sorted(record["time"] for record in found)
 
 
+def test_a_gap_of_a_whole_node_is_its_workloads_too(hub: HubProcess) -> None:
+    nobody = dict.fromkeys(("namespace", "pod", "container", "container_id", "workload", "workload_kind"), "")
+    gap = {
+        **IDENTITY.columns(), "time": NOON, "what": "all", "cause": "agent_down", "from_time": NOON,
+        "to_time": NOON + 10**9, "amount": 1, "unit": "intervals", "detail": "",
+    }  # fmt: skip
+    rows = [
+        {**gap, **nobody, "detail": "here"},
+        {**gap, **nobody, "node": "elsewhere", "detail": "there"},
+        {**gap, **nobody, "node": "", "detail": "nowhere"},
+        {**gap, "detail": "own"},
+        {**gap, **DATABASE.columns(), "detail": "the database's"},
+    ]
+    assert hub.post(rows_frame("gaps", 1, rows)).status == 200
+
+    def seen(**asked: str) -> set[str]:
+        return {str(one["detail"]) for one in hub.records("gaps", **asked)}
+
+    shop = {"here", "nowhere", "own"}
+    assert seen(namespace="shop", workload="deploy/checkout") == shop
+    assert seen(selector="app=checkout") == shop
+    assert seen(pod="db-0") == {"here", "nowhere", "the database's"}
+    assert seen(workload="nosuch") == {"nowhere"}
+    found = hub.records("timeline", workload="checkout", cause="agent_down")
+    assert {one["detail"] for one in found} == shop
+
+
 def test_workloads(hub: HubProcess) -> None:
     found = hub.json("/api/v1/workloads", since="2026-01-15T00:00:00Z")["workloads"]
     by_name = {(one["namespace"], one["workload"]): one for one in found}

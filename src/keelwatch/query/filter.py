@@ -95,19 +95,23 @@ def conditions(
     searched: tuple[str, ...],
     has_file: bool,
     parameters: dict[str, Value] | None = None,
+    *,
+    node_wide: bool = False,
 ) -> Conditions:
     """The conditions that every table shares. `searched` are the columns of `grep` and `regex`.
 
     Give `parameters` when several conditions stand in one statement: new ones are added to them.
+    `node_wide` adds the records of whole nodes on which the containers ran that are asked for.
     """
     found = Conditions(parameters={} if parameters is None else parameters)
     found.equal("cluster", wanted.cluster)
     found.equal("node", wanted.node)
-    _identity(found, wanted, has_file)
+    if node_wide:
+        _containers_or_nodes(found, wanted)
+    else:
+        _containers(found, wanted, has_file)
     _times(found, wanted, now)
     _patterns(found, wanted, searched)
-    if wanted.selector:
-        found.clauses.append(_labels(found, parse_selector(wanted.selector)))
     return found
 
 
@@ -132,6 +136,24 @@ def at_least(priority: str) -> tuple[str, ...]:
         raise QuestionError("priority", f"{priority!r} is not a priority", f"one of {', '.join(PRIORITIES)}")
     names = PRIORITIES[: PRIORITIES.index(lowered) + 1]
     return (*names, "info") if "informational" in names else names
+
+
+def _containers(found: Conditions, wanted: Filter, has_file: bool) -> None:
+    _identity(found, wanted, has_file)
+    if wanted.selector:
+        found.clauses.append(_labels(found, parse_selector(wanted.selector)))
+
+
+def _containers_or_nodes(found: Conditions, wanted: Filter) -> None:
+    """What nobody saw on a node, nobody saw of its containers either."""
+    asked = Conditions(parameters=found.parameters)
+    _containers(asked, wanted, has_file=False)
+    if not asked.clauses:
+        return
+    nodes = f"SELECT node FROM lifecycle WHERE {asked.sql}"
+    found.clauses.append(
+        f"({asked.sql}) OR (container_id = '' AND namespace = '' AND (node = '' OR node IN ({nodes})))"
+    )
 
 
 def _identity(found: Conditions, wanted: Filter, has_file: bool) -> None:

@@ -123,7 +123,7 @@ def alert_by_id(identifier: str) -> Query:
 def table_conditions(table: str, wanted: Filter, now: int) -> Conditions:
     """The conditions that a filter means for a table."""
     shape = SHAPES[table]
-    found = conditions(wanted, now, shape.searched, shape.has_file)
+    found = conditions(wanted, now, shape.searched, shape.has_file, node_wide=table == "gaps")
     if table == "logs":
         found.equal("stream", wanted.stream)
     if table in ("events", "lifecycle", "alerts"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Filter, at_least, conditions, split_workload
-from keelwatch.query.records import SHAPES, Span, select, select_new
+from keelwatch.query.records import SHAPES, Span, select, select_new, table_conditions
 from keelwatch.query.times import NS
 
 NOW = 1_768_478_400 * NS
@@ -40,6 +40,17 @@ def test_a_file_event_belongs_to_the_actor_and_to_the_owner() -> None:
         " AND startsWith(file_container_id, {p2:String})))"
     )
     assert found.parameters == {"p0": "shop", "p1": "checkout", "p2": "c0ffee", "p3": "Deployment"}
+
+
+def test_a_gap_of_a_whole_node_concerns_the_workloads_that_ran_there() -> None:
+    found = table_conditions("gaps", Filter(namespace="shop", workload="deploy/checkout"), NOW)
+    asked = "(namespace = {p0:String} AND workload = {p1:String} AND workload_kind = {p2:String})"
+    assert found.sql == (
+        f"(({asked}) OR (container_id = '' AND namespace = '' AND (node = '' OR node IN "
+        f"(SELECT node FROM lifecycle WHERE {asked}))))"
+    )
+    assert table_conditions("gaps", Filter(), NOW).sql == "1"
+    assert "lifecycle" not in table_conditions("logs", Filter(namespace="shop"), NOW).sql
 
 
 def test_a_time_bounds_the_partitions_too() -> None:
