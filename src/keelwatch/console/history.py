@@ -43,9 +43,9 @@ class History:
         found = records.select(table, wanted, self._clock(), tail)
         return self._lines(table, found)
 
-    def rows(self, table: str, wanted: Filter, tail: int) -> list[Record]:
-        """The last `tail` records, oldest first."""
-        found = records.select(table, wanted, self._clock(), tail)
+    def rows(self, table: str, wanted: Filter, tail: int, *, oldest: bool = False) -> list[Record]:
+        """The last `tail` records (or the first ones), oldest first."""
+        found = records.select(table, wanted, self._clock(), tail, oldest=oldest)
         return self._rows(found)
 
     def timeline(self, wanted: Filter, tail: int) -> list[Record]:

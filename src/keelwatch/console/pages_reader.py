@@ -36,6 +36,10 @@ class HistoryReader(Reader):
             return _asked(lambda: self._history.timeline(_filter(filters), tail))
         return _asked(lambda: self._history.rows(table, _filter(filters), tail))
 
+    def first_rows(self, table: str, filters: Filters, count: int) -> list[Record]:
+        """The oldest `count` records of a table, oldest first."""
+        return _asked(lambda: self._history.rows(table, _filter(filters), count, oldest=True))
+
     def alert(self, id_: str) -> Record | None:
         """One alert."""
         return self._history.alert(id_)

@@ -16,7 +16,7 @@ URGENT = frozenset(PRIORITIES[:3])
 COLOURS = {"emergency": "--critical", "alert": "--critical", "critical": "--critical", "error": "--error",
            "warning": "--warning", "notice": "--notice"}  # fmt: skip
 MOST_ALERTS = 200
-MOST_LINES = 300
+LINES_EACH_SIDE = 40
 AROUND = timedelta(minutes=1)
 PLACES = (
     ("upper", "in the overlay's upper layer"),
@@ -73,6 +73,7 @@ def alert_page(reader: Reader, alert: Record) -> dict[str, Any]:
     """One alert, its process tree, the log around it and the workload's other instances."""
     about = concerned(alert)
     around = around_filters(about)
+    lines, cut = log_around(reader, about, around)
     story = alert.get("story") or {}
     writer = story.get("writer")
     return {
@@ -80,7 +81,9 @@ def alert_page(reader: Reader, alert: Record) -> dict[str, Any]:
         "chain": [*reversed(alert.get("ancestors") or []), alert.get("process") or {}],
         "writer_chain": [*reversed(story.get("writer_ancestors") or []), writer] if writer else [],
         "places": [text for name, text in PLACES if alert.get(name)],
-        "lines": log_around(reader, about, around),
+        "lines": lines,
+        "cut": cut,
+        "each_side": LINES_EACH_SIDE,
         "around_query": urlencode(around),
         "others": other_instances(reader, about),
         "about": about,
@@ -115,15 +118,18 @@ def around_filters(alert: Record) -> dict[str, str]:
     return workload_filters(alert) | {name: f"{end:%Y-%m-%dT%H:%M:%S.%fZ}" for name, end in ends.items()}
 
 
-def log_around(reader: Reader, alert: Record, around: Filters) -> list[Record]:
-    """The workload's log lines around the alert, with the alert itself in its place."""
-    if not alert.get("container_id"):
-        return []
-    lines = reader.rows("logs", around, MOST_LINES)
+def log_around(reader: Reader, alert: Record, around: Filters) -> tuple[list[Record], bool]:
+    """The log lines nearest to the alert, with the alert in its place, and whether there are more."""
+    if not alert.get("container_id") or "since" not in around:
+        return [], False
+    before = reader.rows("logs", {**around, "until": alert["time"]}, LINES_EACH_SIDE + 1)
+    after = reader.first_rows("logs", {**around, "since": alert["time"]}, LINES_EACH_SIDE + 1)
+    cut = max(len(before), len(after)) > LINES_EACH_SIDE
+    lines = before[-LINES_EACH_SIDE:] + after[:LINES_EACH_SIDE]
     if not lines:
-        return []
+        return [], False
     here = timeline_lines([alert | {"record": "alert", "output": alert["rule"]}])[0] | {"href": ""}
-    return sorted([*timeline_lines(lines), here], key=lambda line: line["time"])
+    return sorted([*timeline_lines(lines), here], key=lambda line: line["time"]), cut
 
 
 def other_instances(reader: Reader, alert: Record) -> list[Record]:

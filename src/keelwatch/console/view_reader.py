@@ -19,6 +19,9 @@ class Reader(Protocol):
     def rows(self, table: str, filters: Filters, tail: int) -> list[Record]:
         """The newest `tail` records of a table (or of "timeline"), oldest first."""
 
+    def first_rows(self, table: str, filters: Filters, count: int) -> list[Record]:
+        """The oldest `count` records of a table, oldest first."""
+
     def alert(self, id_: str) -> Record | None:
         """One alert."""
 

@@ -85,15 +85,16 @@ class Span:
     upto: int
 
 
-def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Query:
-    """The last `tail` matching records, oldest first."""
+def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL, *, oldest: bool = False) -> Query:
+    """The last `tail` matching records (or the first ones), oldest first."""
     if not 1 <= tail <= MAX_TAIL:
         raise QuestionError("tail", f"{tail} records", f"ask for 1 to {MAX_TAIL}")
     found = table_conditions(table, wanted, now)
     columns = ", ".join(SHAPES[table].columns)
+    order = ", ".join(f"{name} {'ASC' if oldest else 'DESC'}" for name in ("time", "spool", "seq", "row"))
     inner = (
         f"SELECT {columns}, spool, seq, row FROM {table} WHERE {found.sql} "
-        f"ORDER BY time DESC, spool DESC, seq DESC, row DESC LIMIT {found.bind(tail, 'UInt32')}"
+        f"ORDER BY {order} LIMIT {found.bind(tail, 'UInt32')}"
     )
     return Query(f"SELECT {columns} FROM ({inner}) ORDER BY time, spool, seq, row", found.parameters)
 

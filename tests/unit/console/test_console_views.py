@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from keelwatch.console import view_alerts, view_logs, view_overview
 from keelwatch.console.pages_reader import decode_cursor, encode_cursor
 from keelwatch.console.pages_session import local_path
-from keelwatch.console.view_reader import FilterError
+from keelwatch.console.view_reader import FilterError, Reader
 
 
 def test_priorities_stand_in_their_order_and_share_colours() -> None:
@@ -42,6 +44,43 @@ def test_the_log_around_an_alert_is_its_workloads() -> None:
     }
     assert view_alerts.workload_filters({"container_id": "x"}) == {"container_id": "x"}
     assert view_alerts.workload_filters({}) == {"container_id": "-"}
+
+
+class _Log:
+    """Lines at the seconds given, as the store would choose them."""
+
+    def __init__(self, times: list[str]) -> None:
+        self.times = times
+
+    def _between(self, filters: Mapping[str, str]) -> list[dict[str, Any]]:
+        since, until = filters["since"], filters["until"]
+        return [{"time": time, "message": time} for time in self.times if since <= time < until]
+
+    def rows(self, table: str, filters: Mapping[str, str], tail: int) -> list[dict[str, Any]]:
+        assert table == "logs"
+        return self._between(filters)[-tail:]
+
+    def first_rows(self, table: str, filters: Mapping[str, str], count: int) -> list[dict[str, Any]]:
+        assert table == "logs"
+        return self._between(filters)[:count]
+
+
+def test_the_moment_of_the_alert_is_shown_however_much_the_workload_writes() -> None:
+    alert = {"time": "2026-11-23T16:12:30.000000000Z", "container_id": "x", "rule": "R", "id": "1",
+             "priority": "Error", "workload": "w"}  # fmt: skip
+    around = view_alerts.around_filters(alert)
+    chatty = _Log(
+        [f"2026-11-23T16:12:{second:02}.{part:03}000000Z" for second in range(60) for part in range(99)]
+    )
+    lines, cut = view_alerts.log_around(cast(Reader, chatty), alert, around)
+    assert cut
+    assert len(lines) == 2 * view_alerts.LINES_EACH_SIDE + 1
+    assert lines[view_alerts.LINES_EACH_SIDE]["message"] == "2026-11-23T16:12:30.000000000Z"
+    assert any(line["marked"] for line in lines)
+    quiet = _Log(["2026-11-23T16:12:00.000000000Z", "2026-11-23T16:12:31.000000000Z"])
+    lines, cut = view_alerts.log_around(cast(Reader, quiet), alert, around)
+    assert (len(lines), cut) == (3, False)
+    assert lines[1]["marked"]
 
 
 def test_an_alert_about_the_host_concerns_the_container_whose_file_it_was() -> None:
