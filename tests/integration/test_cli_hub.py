@@ -67,12 +67,53 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
         time.sleep(0.1)
     attack(Sender(f"http://{hub}", (folder / "data" / "agent.token").read_text().strip()))
     keelwatch.folder = folder
+    keelwatch.listen = hub
     yield keelwatch
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 0, (folder / "up.log").read_text()
     assert "Traceback" not in (folder / "up.log").read_text()
     with pytest.raises(urllib3.exceptions.HTTPError):
         urllib3.PoolManager(retries=False).request("GET", f"http://{hub}/healthz")
+
+
+def failed(up: Commands, *arguments: str, status: int) -> str:
+    """What a command says that ends with this status, having started nothing."""
+    running = up.start(*arguments)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (status, ""), err
+    assert "Traceback" not in err
+    return err
+
+
+def test_a_second_one_says_what_is_in_its_way(up: Commands, tmp_path: Path) -> None:
+    err = failed(up, "up", "--data", str(tmp_path / "other"), "--listen", up.listen, "--no-config", status=1)
+    assert err == f"Error: {up.listen} is in use (another hub?); choose another with --listen\n"
+    assert not (tmp_path / "other" / "hub").exists()
+    err = failed(up, "up", "--data", str(up.folder / "data"), "--no-config", status=1)
+    assert err.startswith("Error: another `keelwatch up` uses ")
+    assert err.count("\n") == 1
+
+
+def test_rules_are_checked_before_anything_starts(up: Commands, tmp_path: Path) -> None:
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("- rule: x\n  desc: x\n  condition: nosuch\n  output: x\n  priority: ERROR\n")
+    err = failed(up, "up", "--data", str(tmp_path / "data"), "--rules", str(rules), status=2)
+    assert f"{rules}:3:14: unknown macro 'nosuch'" in err
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_agent_that_fails_is_no_success(up: Commands, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "agent").write_text("in the way")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        listen = f"127.0.0.1:{one.getsockname()[1]}"
+    program = ("up", "--data", str(tmp_path / "data"), "--listen", listen, "--no-sensor", "--no-logs")
+    assert "the agent did not start" in failed(up, *program, "--no-config", status=3)
+
+
+def test_an_agent_needs_a_token(up: Commands) -> None:
+    assert "no --token-file given" in failed(up, "agent", status=2)
 
 
 def test_logs_of_all_instances_the_deleted_one_included(up: Commands) -> None:
@@ -118,7 +159,7 @@ def test_alerts_and_one_of_them(up: Commands) -> None:
 
 def test_timeline_workloads_gaps_status(up: Commands) -> None:
     merged = up.records("timeline", "-n", "shop", "deploy/checkout", "--tail", "2000")
-    assert {record["record"] for record in merged} == {"log", "alert", "lifecycle"}
+    assert {record["record"] for record in merged} == {"log", "alert", "lifecycle", "gap"}
     assert [record["time"] for record in merged] == sorted(record["time"] for record in merged)
     checkout = next(line for line in up("workloads").splitlines() if " checkout " in line).split()
     assert checkout[:5] == ["shop", "Deployment", "checkout", "2", "3"]

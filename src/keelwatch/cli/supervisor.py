@@ -104,10 +104,10 @@ class Supervisor:
         """Wait until `ready`, at most `seconds`; give up at once when the child ends or we are stopped."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self.stopping.wait(_TICK):
-            if ready():
-                return True
             if child.process is None or child.process.poll() is not None:
                 return False
+            if ready():
+                return True
         return False
 
     def run(self) -> None:

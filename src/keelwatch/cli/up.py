@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from keelwatch.cli.client import HubClient
 from keelwatch.cli.config import Connection, config_path, read_config, write_config
 from keelwatch.cli.errors import UNREACHABLE, USAGE, CliError
 from keelwatch.cli.hub_options import with_hub_options
+from keelwatch.cli.only_one import check_free, only_one
 from keelwatch.cli.options import HelpfulCommand
 from keelwatch.cli.output import emit, styled
 from keelwatch.cli.supervisor import Child, Supervisor
+from keelwatch.detect import RuleErrors, default_rules_dir, load_rules
 from keelwatch.hub.settings import HubSettings, SettingsError
 
 READY_SECONDS = 90.0
@@ -41,19 +45,58 @@ def command(data: Path, ca_file: Path | None, *, no_config: bool, **options: Any
     crash, and end with Ctrl-C or SIGTERM.
     """
     hub_options = {name: options.pop(name) for name in _HUB_OPTIONS}
-    address = _address(HubSettings(data=data / "hub", **hub_options))
-    login = data / "login.token"
-    supervisor = Supervisor()
-    supervisor.catch_signals()
+    settings = HubSettings(data=data / "hub", **hub_options)
+    address = _address(settings)
+    _check_rules(options)
+    with only_one(data):
+        check_free(settings.listen, *settings.address)
+        supervisor = Supervisor()
+        supervisor.catch_signals()
+        login = data / "login.token"
+        hub = _Hub(address, login, str(ca_file or ""))
+        try:
+            _start_hub(supervisor, data, hub, hub_options)
+            _start_agent(supervisor, data, hub, options)
+            _announce(address, login, ca_file, write=not no_config)
+            supervisor.run()
+        finally:
+            supervisor.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class _Hub:
+    """The hub that `up` starts, as a client of it sees it."""
+
+    address: str
+    login: Path
+    ca_file: str
+
+    def get(self, path: str) -> Any:
+        """Its answer; None while there is none. Another hub would not know the token."""
+        try:
+            token = self.login.read_text("utf-8").strip()
+            with HubClient(Connection(self.address, token, self.ca_file)) as client:
+                return client.get(path)
+        except (CliError, OSError):
+            return None
+
+    def ready(self) -> bool:
+        """Whether it is up and is ours."""
+        return self.get("/api/v1/status") is not None
+
+    def heard_of_an_agent(self) -> bool:
+        """Whether an agent has sent anything since the hub's start."""
+        status = self.get("/api/v1/status") or {}
+        return any(agent.get("last_seen") for agent in status.get("agents") or [])
+
+
+def _check_rules(options: dict[str, Any]) -> None:
+    """A mistake in a rule is said before anything is started."""
+    shipped = () if options["no_default_rules"] else (default_rules_dir(),)
     try:
-        _start_hub(supervisor, data, login, address, ca_file, hub_options)
-        agent_token = ["--token-file", str(data / "agent.token")]
-        where = ["--hub", address, "--data", str(data / "agent"), *_ca(ca_file)]
-        supervisor.add(Child("agent", _program("agent", *where, *agent_token, *arguments_of(options))))
-        _announce(address, login, ca_file, write=not no_config)
-        supervisor.run()
-    finally:
-        supervisor.stop()
+        load_rules([*shipped, *options["rules"]])
+    except RuleErrors as errors:
+        raise CliError(f"the rules have mistakes:\n{errors}", USAGE) from errors
 
 
 def _address(settings: HubSettings) -> str:
@@ -72,27 +115,27 @@ def _program(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "keelwatch.cli.main", name, *arguments]
 
 
-def _ca(ca_file: Path | None) -> list[str]:
-    return ["--ca-file", str(ca_file)] if ca_file else []
-
-
-def _start_hub(
-    supervisor: Supervisor,
-    data: Path,
-    login: Path,
-    address: str,
-    ca_file: Path | None,
-    options: dict[str, Any],
-) -> None:
-    tokens = ["--admin-token-file", str(login), "--agent-token-file", str(data / "agent.token")]
+def _start_hub(supervisor: Supervisor, data: Path, hub: _Hub, options: dict[str, Any]) -> None:
+    tokens = ["--admin-token-file", str(hub.login), "--agent-token-file", str(data / "agent.token")]
     program = _program("hub", "--data", str(data / "hub"), *tokens, *arguments_of(options))
-    hub = supervisor.add(Child("hub", program, patience=60.0))
-    client = HubClient(Connection(address, ca_file=str(ca_file or "")))
-    ready = supervisor.wait_until(client.ready, hub, READY_SECONDS)
+    child = supervisor.add(Child("hub", program, patience=60.0))
+    _wait(supervisor, hub.ready, child)
+
+
+def _start_agent(supervisor: Supervisor, data: Path, hub: _Hub, options: dict[str, Any]) -> None:
+    """Start it and wait until the hub has heard of it, so that what the banner promises is there."""
+    where = ["--hub", hub.address, "--data", str(data / "agent"), "--token-file", str(data / "agent.token")]
+    where += ["--ca-file", hub.ca_file] if hub.ca_file else []
+    child = supervisor.add(Child("agent", _program("agent", *where, *arguments_of(options))))
+    _wait(supervisor, hub.heard_of_an_agent, child)
+
+
+def _wait(supervisor: Supervisor, ready: Callable[[], bool], child: Child) -> None:
+    done = supervisor.wait_until(ready, child, READY_SECONDS)
     if supervisor.stopping.is_set():
         raise click.exceptions.Exit(0)
-    if not ready:
-        raise CliError("the hub did not start; its messages above say why", UNREACHABLE)
+    if not done:
+        raise CliError(f"the {child.name} did not start; its messages above say why", UNREACHABLE)
 
 
 def _announce(address: str, login: Path, ca_file: Path | None, *, write: bool) -> None:
