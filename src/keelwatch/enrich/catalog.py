@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 from keelwatch.enrich import procfs
-from keelwatch.enrich.content import Layers
+from keelwatch.enrich.layers import Layers
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, identity_of
 from keelwatch.kit import clock
 from keelwatch.kit.lru import LRU

@@ -1,7 +1,11 @@
 """Is this file the image's? Hashes programs and compares them with the layers below the upper one.
 
-Runs on a thread of its own: hashing must not delay other events. Paths come from containers, so
-they are walked without following any symbolic link, and only regular files are read.
+Runs on a thread of its own: hashing must not delay other events. So what is found at a path may be
+another file than the one that was run, put there to deceive. It counts only if it did not change:
+size, time of modification and time of change (which, unlike the other, nobody can set) are those that
+the event saw. Of a script the event knows nothing but the name; there the file must not have changed
+since. (Kernels may give a change the time of the last clock tick, some milliseconds ago: one right
+behind the start of a script can pass unnoticed.) Otherwise it is "gone", which rules take for drift.
 """
 
 from __future__ import annotations
@@ -9,25 +13,21 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from keelwatch.enrich.procfs import PROC
+from keelwatch.enrich import procfs
+from keelwatch.enrich.layers import Layers, in_image, in_upper, resolve
 from keelwatch.enrich.provenance import subject
+from keelwatch.kit import rooted
 from keelwatch.kit.lru import LRU
 from keelwatch.model.event import Event
 
+__all__ = ["Content", "Examiner", "Layers", "in_image"]
+
 MAX_CACHE = 4096
 CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """Where a container's overlay keeps its files, as paths of the node."""
-
-    upper: str = ""
-    lower: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class Examiner:
 
     def examine(self, event: Event, layers: Layers, *, overlay: bool, written: bool) -> Content:
         """Say what the program or script that an exec event runs is, compared with the image."""
-        path = subject(event)
-        with _first(self._candidates(event, layers)) as file:
+        place = _place(event, layers)
+        with _first(self._candidates(event, layers, place, written=written)) as file:
             if file < 0:
                 return Content("new" if event.memfd else _outside(overlay, written) or "gone")
             found = os.fstat(file)
             sha = self._hash(file, found)
-            drift = self._drift(path, found, sha, layers, event, overlay=overlay, written=written)
+            drift = self._drift(place, found, sha, layers, event, overlay=overlay, written=written)
             return Content(drift, sha, found.st_size)
 
     def _drift(
         self,
-        path: str,
+        place: str,
         found: os.stat_result,
         sha: str,
         layers: Layers,
@@ -73,12 +73,13 @@ class Examiner:
         outside = _outside(overlay, written)
         if outside and not event.process.script:
             return outside
-        if event.process.script and not _in_upper(path, layers):
-            return "image" if in_image(path, layers) else (outside or ("new" if written else "volume"))
-        return self._against_image(path, found, sha, layers)
+        if event.process.script and not in_upper(place, layers) and not in_image(place, layers):
+            return outside or ("new" if written else "volume")
+        # A script of the image's is compared, too: a volume may be mounted over the image's folder.
+        return self._against_image(place, found, sha, layers)
 
-    def _against_image(self, path: str, found: os.stat_result, sha: str, layers: Layers) -> str:
-        with _first(_in_root(root, path) for root in layers.lower) as file:
+    def _against_image(self, place: str, found: os.stat_result, sha: str, layers: Layers) -> str:
+        with _first(_below(layer, place) for layer in layers.lower) as file:
             if file < 0:
                 return "new"
             below = os.fstat(file)
@@ -86,14 +87,16 @@ class Examiner:
                 return "changed"
             return "image" if sha and self._hash(file, below) == sha else "changed"
 
-    def _candidates(self, event: Event, layers: Layers) -> Iterator[int]:
-        process = event.process
-        if not process.script:
-            yield _regular(f"{PROC}/{process.pid}/exe", event)
+    def _candidates(self, event: Event, layers: Layers, place: str, *, written: bool) -> Iterator[int]:
+        if not event.process.script:
+            yield _same(_program(event), event)
         if not event.memfd:
-            yield _in_root(f"{PROC}/{process.pid}/root", subject(event))
+            yield _same(_in_root_of(event), event)
             if layers.upper:
-                yield _in_root(layers.upper, subject(event))
+                yield _same(_below(layers.upper, place), event)
+        if event.process.script and not written and not in_upper(place, layers):
+            # A script of the image whose process has ended. (A whiteout counts as something in upper.)
+            yield from (_same(_below(layer, place), event) for layer in layers.lower)
 
     def _hash(self, file: int, found: os.stat_result) -> str:
         if found.st_size > self._limit:
@@ -106,18 +109,17 @@ class Examiner:
         return known
 
 
-def in_image(path: str, layers: Layers) -> bool:
-    """Whether a layer below the container's own holds something at `path`."""
-    for root in layers.lower:
+def _place(event: Event, layers: Layers) -> str:
+    """Where in the layers the program or script lies, links resolved. The kernel's path has none left."""
+    if not event.process.script:
+        return event.path
+    with suppress(OSError), _root_of(event) as root:
+        seen = rooted.look(root, subject(event))
         try:
-            return not stat.S_ISCHR(os.lstat(root + path).st_mode)  # a whiteout is a character device
-        except OSError:
-            continue
-    return False
-
-
-def _in_upper(path: str, layers: Layers) -> bool:
-    return bool(layers.upper) and os.path.lexists(layers.upper + path)
+            return os.readlink(f"/proc/self/fd/{seen}")  # noqa: PTH115  # no path: a name of the kernel's
+        finally:
+            os.close(seen)
+    return resolve(subject(event), layers)
 
 
 def _outside(overlay: bool, written: bool) -> str:
@@ -128,7 +130,7 @@ def _outside(overlay: bool, written: bool) -> str:
 
 
 @contextmanager
-def _first(candidates: Iterator[int] | Sequence[int]) -> Iterator[int]:
+def _first(candidates: Iterator[int]) -> Iterator[int]:
     """The first descriptor that could be opened (-1 where none could), closed afterwards."""
     found = next((file for file in candidates if file >= 0), -1)
     try:
@@ -138,45 +140,59 @@ def _first(candidates: Iterator[int] | Sequence[int]) -> Iterator[int]:
             os.close(found)
 
 
-def _regular(path: str, event: Event) -> int:
-    """Open the image of a running process, if it is still the one that the event saw."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+def _same(file: int, event: Event) -> int:
+    """The descriptor, if it is of the file that the event saw; else it is closed, and -1."""
+    if file < 0:
         return -1
     found = os.fstat(file)
-    if not stat.S_ISREG(found.st_mode) or (event.mtime and found.st_mtime_ns != event.mtime):
-        os.close(file)
-        return -1
-    return file
-
-
-def _in_root(root: str, path: str) -> int:
-    """Open `path` below `root` for reading, following no link; -1 where that is not possible."""
-    parts = [part for part in path.split("/") if part and part != "."]
-    if not parts or ".." in parts:
-        return -1
-    try:
-        at = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        for part in parts[:-1]:
-            at = _step_into(at, part)
-        try:
-            file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
-        finally:
-            os.close(at)
-    except OSError:
-        return -1
-    if stat.S_ISREG(os.fstat(file).st_mode):
+    if event.process.script:
+        same = found.st_ctime_ns <= event.time
+    else:
+        seen = (event.size, event.mtime, event.ctime)
+        same = (found.st_size, found.st_mtime_ns, found.st_ctime_ns) == seen
+    if same and stat.S_ISREG(found.st_mode):
         return file
     os.close(file)
     return -1
 
 
-def _step_into(at: int, part: str) -> int:
+def _program(event: Event) -> int:
+    """Open what the process runs now."""
+    with suppress(OSError):
+        return os.open(f"{procfs.PROC}/{event.process.pid}/exe", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    return -1
+
+
+def _in_root_of(event: Event) -> int:
+    """Open the program or script as the process itself would."""
+    with suppress(OSError), _root_of(event) as root:
+        return rooted.open_regular(root, subject(event))
+    return -1
+
+
+@contextmanager
+def _root_of(event: Event) -> Iterator[int]:
+    """A descriptor of the process's root folder; OSError if the process is gone."""
+    process = event.process
+    root = rooted.folder(f"{procfs.PROC}/{process.pid}/root")
     try:
-        return os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        # Looked at after the root was opened: the number may be another process's by now.
+        if abs(procfs.started(process.pid) - process.start) > 2 * procfs.TICK:
+            raise ProcessLookupError(process.pid)
+        yield root
     finally:
-        os.close(at)
+        os.close(root)
+
+
+def _below(layer: str, place: str) -> int:
+    """Open what a layer has at `place`; -1 where that is no regular file."""
+    with suppress(OSError):
+        root = rooted.folder(layer)
+        try:
+            return rooted.open_regular(root, place)
+        finally:
+            os.close(root)
+    return -1
 
 
 def _sha256(file: int) -> str:

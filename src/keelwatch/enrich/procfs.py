@@ -48,6 +48,12 @@ def read_process(pid: int) -> Process | None:
     )
 
 
+def started(pid: int) -> int:
+    """When the process was started, as `Process.start`, but rounded down to a tick; OSError if it is gone."""
+    stat = _text(PROC / str(pid) / "stat", 4096)
+    return int(stat[stat.rindex(")") + 2 :].split()[19]) * TICK
+
+
 def alive(pid: int) -> bool:
     """Whether a process with this id exists and is not a zombie."""
     try:

@@ -1,5 +1,6 @@
 """Content examination on real files laid out as an overlay's layers are."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from keelwatch.enrich.content import Examiner, Layers, in_image
+from keelwatch.enrich.layers import resolve
+from keelwatch.kit import clock, rooted
 from keelwatch.model.event import Event
 from keelwatch.model.identity import Identity
 from keelwatch.model.process import Process
@@ -21,11 +24,18 @@ def layers(tmp_path):
     return Layers(str(tmp_path / "upper"), (str(tmp_path / "lower"),))
 
 
-def run_of(path, **more):
+def run_of(path, script="", time=0, **more):
+    process = Process(pid=NO_PID, start=1, script=script)
     return Event(
-        time=1, kind="exec", type="execve", result=0, process=Process(pid=NO_PID, start=1),
+        time=time or clock.now(), kind="exec", type="execve", result=0, process=process,
         identity=Identity(container_id="a"), path=path, upper=True, **more,
     )  # fmt: skip
+
+
+def seen(file):
+    """What the sensor reads of a file when it is run."""
+    found = Path(file).stat()
+    return {"size": found.st_size, "mtime": found.st_mtime_ns, "ctime": found.st_ctime_ns}
 
 
 def put(layer, path, content):
@@ -33,7 +43,14 @@ def put(layer, path, content):
 
 
 def examine(layers, path, **more):
-    return Examiner(1 << 20).examine(run_of(path, **more), layers, overlay=True, written=True)
+    here = Path(layers.upper + path)
+    facts = seen(here) if here.is_file() and not here.is_symlink() else {}
+    return Examiner(1 << 20).examine(run_of(path, **facts | more), layers, overlay=True, written=True)
+
+
+def examine_script(layers, path, written=False, **more):
+    event = run_of("/bin/sh", script=path, **more)
+    return Examiner(1 << 20).examine(event, layers, overlay=True, written=written).drift
 
 
 def test_a_file_the_image_does_not_have_is_new(layers):
@@ -75,7 +92,8 @@ def test_a_fifo_does_not_block_the_thread(layers):
 
 def test_beyond_the_size_limit_there_is_no_hash_but_still_a_verdict(layers):
     put(layers.upper, "/bin/x", b"x" * 100)
-    found = Examiner(10).examine(run_of("/bin/x"), layers, overlay=True, written=True)
+    event = run_of("/bin/x", **seen(layers.upper + "/bin/x"))
+    found = Examiner(10).examine(event, layers, overlay=True, written=True)
     assert (found.drift, found.sha256, found.size) == ("new", "", 100)
 
 
@@ -89,3 +107,92 @@ def test_in_image(layers):
     put(layers.lower[0], "/bin/x", b"")
     assert in_image("/bin/x", layers)
     assert not in_image("/bin/y", layers)
+
+
+def test_a_file_put_in_the_place_of_the_one_that_ran_is_not_taken_for_it(layers):
+    put(layers.lower[0], "/bin/x", b"good")
+    put(layers.upper, "/bin/x", b"evil")
+    ran = seen(layers.upper + "/bin/x")
+    put(layers.upper, "/bin/x", b"good")
+    os.utime(layers.upper + "/bin/x", ns=(ran["mtime"], ran["mtime"]))
+    assert examine(layers, "/bin/x").drift == "image"
+    assert examine(layers, "/bin/x", **ran).drift == "gone"
+
+
+def test_a_script_changed_after_its_start_is_not_taken_for_what_ran(layers):
+    put(layers.lower[0], "/bin/x", b"good")
+    put(layers.upper, "/bin/x", b"good")
+    assert examine_script(layers, "/bin/x") == "image"
+    before = clock.now() - 10**9
+    assert examine_script(layers, "/bin/x", time=before) == "gone"
+
+
+def test_a_script_of_the_image_is_found_when_its_process_has_ended(layers):
+    put(layers.lower[0], "/bin/x", b"good")
+    assert examine_script(layers, "/bin/x") == "image"
+    assert examine_script(layers, "/bin/x", written=True) == "gone"
+
+
+@pytest.mark.root
+def test_a_script_deleted_after_its_run_is_gone_though_the_image_had_one(layers):
+    put(layers.lower[0], "/bin/x", b"good")
+    os.mknod(layers.upper + "/bin/x", 0o020000, os.makedev(0, 0))  # a whiteout
+    assert examine_script(layers, "/bin/x") == "gone"
+
+
+@pytest.mark.parametrize("target", ["/usr/bin", "usr/bin", "../../usr/bin"])
+def test_a_script_through_a_linked_folder_is_the_file_behind_it(layers, target):
+    for layer in (layers.upper, *layers.lower):
+        Path(layer, "usr/bin").mkdir(parents=True)
+    Path(layers.lower[0], "sbin").symlink_to(target)
+    put(layers.lower[0], "/usr/bin/x", b"good")
+    assert in_image("/sbin/x", layers)
+    assert examine_script(layers, "/sbin/x") == "image"
+    put(layers.upper, "/usr/bin/x", b"evil")
+    assert examine_script(layers, "/sbin/x") == "changed"
+    put(layers.upper, "/usr/bin/y", b"evil")
+    assert examine_script(layers, "/sbin/y") == "new"
+
+
+def test_no_link_leads_to_the_nodes_files(layers):
+    Path(layers.lower[0], "d").symlink_to("/etc")
+    Path(layers.lower[0], "x").symlink_to("/etc/hostname")
+    Path(layers.upper, "u").symlink_to("/etc")
+    assert not in_image("/d/hostname", layers)
+    assert not in_image("/u/hostname", layers)
+    assert examine_script(layers, "/d/hostname") == "gone"
+    assert examine_script(layers, "/x") == "gone"
+    assert resolve("/u/../d/../../hostname", layers) == "/hostname"
+
+
+def test_the_topmost_layer_says_where_a_link_leads(layers):
+    Path(layers.lower[0], "a").symlink_to("/bin")
+    put(layers.lower[0], "/bin/x", b"")
+    assert resolve("/a/x", layers) == "/bin/x"
+    Path(layers.upper, "a").mkdir()
+    assert resolve("/a/x", layers) == "/a/x"
+
+
+def test_links_without_an_end_end(layers):
+    Path(layers.lower[0], "a").symlink_to("b")
+    Path(layers.lower[0], "b").symlink_to("a")
+    Path(layers.lower[0], "c").symlink_to("c/c/c/c")
+    assert resolve("/a/x", layers) == "/a/x"
+    assert resolve("/c/x", layers) == "/c/x"
+
+
+def test_without_openat2_no_link_is_followed(layers, monkeypatch):
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "")
+
+    monkeypatch.setattr(rooted, "_openat2", missing)
+    put(layers.lower[0], "/bin/x", b"good")
+    Path(layers.lower[0], "d").symlink_to("/etc")
+    root = rooted.folder(layers.lower[0])
+    os.close(rooted.open_regular(root, "/bin/x"))
+    for path in ("/d/hostname", "/bin/../bin/x", "/bin", "/bin/x/y", "/nothing"):
+        with pytest.raises(OSError, match="Errno"):
+            rooted.open_regular(root, path)
+    os.close(root)
+    assert in_image("/bin/x", layers)
+    assert not in_image("/d/hostname", layers)
