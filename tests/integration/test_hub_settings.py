@@ -149,3 +149,39 @@ def test_the_limit_forgets() -> None:
     assert not limiter.allows("a")
     now[0] = Limiter.WINDOW + 1
     assert limiter.allows("a")
+
+
+def test_wrong_tokens_are_slowed_down_wherever_they_are_tried(auth: Auth) -> None:
+    token = new_token()
+    auth.tokens.add("admin", "admin", token)
+    logged_in = cookie(auth, token)
+    for _ in range(Limiter.LIMIT):
+        assert auth.session(request(authorization="Bearer guess-guess-guess")) is None  # as the pages ask
+    with pytest.raises(ApiError) as caught:
+        auth.session(request(authorization="Bearer guess-guess-guess"))
+    assert caught.value.status == 429
+    assert auth.require(request(cookie=logged_in)).name == "admin"  # who is in stays in
+
+
+def test_a_session_ends_with_its_token(auth: Auth) -> None:
+    old, new = new_token(), new_token()
+    auth.tokens.add("viewer", "viewer", old)
+    before = cookie(auth, old)
+    assert auth.session(request(cookie=before)) is not None
+    auth.tokens.add("viewer", "viewer", new)
+    assert auth.session(request(cookie=before)) is None
+    assert auth.session(request(cookie=cookie(auth, new))) is not None
+
+
+def test_large_headers_are_refused(tmp_path: Path) -> None:
+    hub = HubProcess(tmp_path / "hub").start()
+    try:
+        headers = {"X-Long": "x" * (1 << 20)}
+        try:
+            status = hub.pool.request("GET", f"{hub.url}/login", headers=headers, retries=False).status
+        except urllib3.exceptions.ProtocolError:
+            status = 400  # it did not even wait for the end
+        assert status in (400, 431)
+        assert hub.ready()
+    finally:
+        hub.stop()

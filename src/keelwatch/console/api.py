@@ -9,7 +9,6 @@ from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from keelwatch.console.answers import AlertRecord, ErrorAnswer, HistogramAnswer, StatusAnswer, WorkloadsAnswer
@@ -25,11 +24,11 @@ from keelwatch.console.parameters import (
     WORKLOADS,
     openapi,
 )
+from keelwatch.console.stream import NDJSON, RecordStream, joined
 from keelwatch.query import timeline
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL
 
-NDJSON = "application/x-ndjson"
 FOLLOW_SECONDS = 0.2
 HEARTBEAT_SECONDS = 15.0
 _BUFFERED = 5000
@@ -60,7 +59,7 @@ async def get_logs(
     wanted: Annotated[Filter, Depends(LOGS)],
     tail: Tail = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Log lines, oldest first."""
     return await _records(request, "logs", wanted, tail, follow)
 
@@ -71,7 +70,7 @@ async def get_events(
     wanted: Annotated[Filter, Depends(EVENTS)],
     tail: Tail = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Events of processes and files, oldest first."""
     return await _records(request, "events", wanted, tail, follow)
 
@@ -82,7 +81,7 @@ async def get_alerts(
     wanted: Annotated[Filter, Depends(ALERTS)],
     tail: Tail = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Alerts, oldest first."""
     return await _records(request, "alerts", wanted, tail, follow)
 
@@ -98,7 +97,7 @@ async def get_lifecycle(
     wanted: Annotated[Filter, Depends(LIFECYCLE)],
     tail: Tail = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Lifecycle records, oldest first."""
     return await _records(request, "lifecycle", wanted, tail, follow)
 
@@ -109,7 +108,7 @@ async def get_gaps(
     wanted: Annotated[Filter, Depends(GAPS)],
     tail: Tail = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Gaps, oldest first."""
     return await _records(request, "gaps", wanted, tail, follow)
 
@@ -122,13 +121,13 @@ async def get_timeline(
     wanted: Annotated[Filter, Depends(COMMON)],
     tail: Annotated[int, Query(ge=1, le=timeline.MAX_TAIL)] = DEFAULT_TAIL,
     follow: Follow = False,
-) -> StreamingResponse:
+) -> RecordStream:
     """Records of every kind, oldest first; `record` is log, event, alert, lifecycle or gap."""
     history = _history(request)
     cursor = history.cursor(timeline.tables_for(wanted))
     found = await run_in_threadpool(history.timeline, wanted, tail)
     rest = _following(request, wanted, cursor) if follow else _nothing()
-    return StreamingResponse(_joined(iter([_ndjson(found)]), rest), media_type=NDJSON)
+    return RecordStream(joined(iter([_ndjson(found)]), rest))
 
 
 @router.get("/alerts/{identifier}", summary="One alert", responses={404: {"model": ErrorAnswer}})
@@ -136,9 +135,7 @@ async def get_alert(request: Request, identifier: str) -> AlertRecord:
     """One alert with its whole story."""
     found = await run_in_threadpool(_history(request).alert, identifier[:128])
     if found is None:
-        raise ApiError(
-            404, "not_found", "there is no alert with this id", "it may be older than the retention"
-        )
+        raise ApiError(404, "not_found", "there is no alert with this id", "an alert's id is in its record")
     return cast(AlertRecord, found)
 
 
@@ -165,16 +162,14 @@ async def get_status(request: Request) -> StatusAnswer:
     return cast(StatusAnswer, await run_in_threadpool(_history(request).status))
 
 
-async def _records(
-    request: Request, table: str, wanted: Filter, tail: int, follow: bool
-) -> StreamingResponse:
+async def _records(request: Request, table: str, wanted: Filter, tail: int, follow: bool) -> RecordStream:
     """The first block is fetched before the answer begins, so that a wrong question gets its 400."""
     history = _history(request)
     cursor = history.cursor((table,))
     blocks = history.lines(table, wanted, tail)
     first = await run_in_threadpool(_first, blocks, tail)
     rest = _following(request, wanted, cursor) if follow else _nothing()
-    return StreamingResponse(_joined(first, rest), media_type=NDJSON)
+    return RecordStream(joined(first, rest))
 
 
 def _first(blocks: Iterator[bytes], tail: int) -> Iterator[bytes]:
@@ -188,18 +183,6 @@ def _first(blocks: Iterator[bytes], tail: int) -> Iterator[bytes]:
 def _chain(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     yield head
     yield from blocks
-
-
-async def _joined(blocks: Iterator[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        while block := await run_in_threadpool(next, blocks, b""):
-            yield block
-    finally:
-        close = getattr(blocks, "close", None)
-        if close:
-            await run_in_threadpool(close)
-    async for block in rest:
-        yield block
 
 
 async def _nothing() -> AsyncIterator[bytes]:

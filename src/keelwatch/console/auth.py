@@ -41,12 +41,13 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who may read. `csrf` is empty when the request carried a token itself."""
+    """Somebody who may read. `csrf` and `token` are empty when the request carried a token itself."""
 
     name: str
     role: Role
     csrf: str = ""
     expires: int = 0
+    token: str = ""  # fingerprint of the token that logged in: the session ends with it
 
 
 class Auth:
@@ -69,9 +70,9 @@ class Auth:
             self.limiter.failed(address)
             UNAUTHORISED.labels("log_in").inc()
             raise ApiError(401, "unauthorised", "this token cannot log in", "the hub's start printed one")
-        return Session(
-            principal.name, principal.role, secrets.token_urlsafe(24), int(time.time()) + SESSION_SECONDS
-        )
+        expires = int(time.time()) + SESSION_SECONDS
+        fingerprint = self.tokens.fingerprint(principal)
+        return Session(principal.name, principal.role, secrets.token_urlsafe(24), expires, fingerprint)
 
     def set_cookie(self, response: Response, session: Session) -> None:
         """Put the session into the answer."""
@@ -85,21 +86,24 @@ class Auth:
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict", secure=self._secure)
 
     def session(self, request: Request) -> Session | None:
-        """Who sends this request, or None. Who it is stands in `request.state.principal` then."""
+        """Who sends this request, or None. Who it is stands in `request.state.principal` then.
+
+        Raise ApiError 429 for a token from an address with too many wrong ones.
+        """
+        address, guessing = address_of(request), "authorization" in request.headers
+        if guessing and not self.limiter.allows(address):
+            raise ApiError(429, "too_many_attempts", "too many failed attempts", "wait a minute")
         found = self._by_token(request) or self._by_cookie(request)
+        if guessing and found is None:
+            self.limiter.failed(address)
         if found:
             request.state.principal = Principal(found.name, found.role)
         return found
 
     def require(self, request: Request, roles: tuple[Role, ...] = READERS) -> Session:
         """Who sends this request; raise ApiError 401, 403 (role, CSRF) or 429."""
-        address = address_of(request)
-        if not self.limiter.allows(address):
-            raise ApiError(429, "too_many_attempts", "too many failed attempts", "wait a minute")
         found = self.session(request)
         if found is None:
-            if request.headers.get("authorization"):
-                self.limiter.failed(address)
             UNAUTHORISED.labels("api").inc()
             raise ApiError(401, "unauthorised", "a valid token is needed", "send Authorization: Bearer TOKEN")
         if found.role not in roles:
@@ -135,6 +139,9 @@ class Auth:
             session = Session(**orjson.loads(base64.urlsafe_b64decode(payload)))
         except (TypeError, ValueError, binascii.Error):
             return None
+        known = self.tokens.fingerprint(Principal(session.name, session.role))
+        if not known or not hmac.compare_digest(known.encode(), str(session.token).encode()):
+            return None  # the token was replaced since
         return session if session.expires > time.time() else None
 
     def _mac(self, payload: str) -> str:

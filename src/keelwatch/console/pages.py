@@ -58,7 +58,7 @@ def alert(request: Request, reader: Reads, viewer: Views, id_: str) -> HTMLRespo
     """One alert with its story."""
     found = reader.alert(id_)
     if found is None:
-        return _missing(request, viewer, "No such alert", "It may be older than the retention time.")
+        return _missing(request, viewer, "No such alert", "The address may be cut off.")
     shown = view_alerts.alert_page(reader, found)
     return render(request, "alert.html", {"section": "/alerts", **shown}, viewer)
 

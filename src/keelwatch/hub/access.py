@@ -1,9 +1,14 @@
-"""Who looked at what: one line of JSON for each request that reads records (PCI DSS 10.2.1.3)."""
+"""Who looked at what: one line of JSON for each request that reads records (PCI DSS 10.2.1.3).
+
+Anybody can have requests refused, so those may not push out the lines about people: fields are cut,
+and of requests by nobody in particular only so many are written a minute; the rest is one count.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -18,6 +23,9 @@ REQUESTS = Counter("keelwatch_hub_http_requests_total", "HTTP requests", ["path"
 
 FILE_BYTES = 50 << 20
 FILES = 20
+NOBODY_A_MINUTE = 60
+LONGEST_PATH = 1024
+LONGEST_QUERY = 4096
 _NOT_READING = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
@@ -27,6 +35,7 @@ class AccessLog:
     def __init__(self, app: ASGIApp, path: Path) -> None:
         self._app = app
         self._log = _logger(path)
+        self._nobody = Allowance(NOBODY_A_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and note the answer's status when the answer begins."""
@@ -44,12 +53,48 @@ class AccessLog:
     def _note(self, scope: Scope, status: int) -> None:
         route = scope.get("route")
         REQUESTS.labels(getattr(route, "path", "other"), str(status)).inc()
-        if not scope["path"].startswith(_NOT_READING):
-            self._log.info("%s", orjson.dumps(_entry(scope, status)).decode())
+        if left_out := self._nobody.left_out():
+            self._write({"time": rfc3339(time.time_ns()), "who": "", "left_out": left_out})
+        if scope["path"].startswith(_NOT_READING):
+            return
+        if _principal(scope) or self._nobody.takes():
+            self._write(_entry(scope, status))
+
+    def _write(self, entry: dict[str, object]) -> None:
+        self._log.info("%s", orjson.dumps(entry).decode())
+
+
+class Allowance:
+    """So many a minute; what is more is counted, and the count given out when the minute is over."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._clock = clock
+        self._began = clock()
+        self._seen = 0
+
+    def takes(self) -> bool:
+        """Count one; whether it is within the allowance."""
+        self._seen += 1
+        return self._seen <= self._most
+
+    def left_out(self) -> int:
+        """How many were too many in the minute that is over; 0 while it is not."""
+        now = self._clock()
+        if now - self._began < 60:
+            return 0
+        left_out = max(0, self._seen - self._most)
+        self._began, self._seen = now, 0
+        return left_out
+
+
+def _principal(scope: Scope) -> Principal | None:
+    principal: Principal | None = scope.get("state", {}).get("principal")
+    return principal
 
 
 def _entry(scope: Scope, status: int) -> dict[str, object]:
-    principal: Principal | None = scope.get("state", {}).get("principal")
+    principal = _principal(scope)
     client = scope.get("client")
     return {
         "time": rfc3339(time.time_ns()),
@@ -57,8 +102,8 @@ def _entry(scope: Scope, status: int) -> dict[str, object]:
         "role": principal.role if principal else "",
         "address": client[0] if client else "",
         "method": scope["method"],
-        "path": scope["path"],
-        "query": scope["query_string"].decode("ascii", "backslashreplace"),
+        "path": scope["path"][:LONGEST_PATH],
+        "query": scope["query_string"][:LONGEST_QUERY].decode("ascii", "backslashreplace"),
         "status": status,
     }
 

@@ -42,13 +42,12 @@ class InvalidLines:
 
     def count(self) -> None:
         """Record the invalid lines of the batches that arrived since the last time."""
-        spans = news(self._seen, self._intake.highest("logs"))
-        if not spans:
-            return
-        found = invalid_lines_query(spans)
-        rows = self._database.query(found.sql, found.parameters)
-        self._intake.recorder.record([_gap(row) for row in rows])
-        self._seen = advance(self._seen, spans)
+        stored = self._intake.highest("logs")
+        while spans := news(self._seen, stored):
+            found = invalid_lines_query(spans)
+            rows = self._database.query(found.sql, found.parameters)
+            self._intake.recorder.record([_gap(row) for row in rows])
+            self._seen = advance(self._seen, spans)
 
     def _run(self) -> None:
         stopping = False
@@ -57,7 +56,7 @@ class InvalidLines:
             try:
                 self.count()
             except StoreError as error:
-                _log.warning("could not count invalid lines: %s", error)
+                _log.warning("could not count invalid lines: %s", error.brief)
 
 
 def _gap(row: dict[str, object]) -> Gap:

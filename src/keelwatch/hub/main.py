@@ -127,6 +127,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_graceful_shutdown=_STOP_SECONDS,
                 timeout_keep_alive=75,
+                http="h11",  # the one that bounds the size of headers
                 h11_max_incomplete_event_size=64 << 10,
                 backlog=1024,
             )

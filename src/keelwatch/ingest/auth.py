@@ -73,6 +73,11 @@ class Tokens:
                 found = Principal(entry.name, entry.role)
         return found
 
+    def fingerprint(self, who: Principal) -> str:
+        """A mark of the token that this principal has now ("" for none), which does not tell its hash."""
+        hashes = [entry.sha256 for entry in self._entries if (entry.name, entry.role) == (who.name, who.role)]
+        return _hash(f"fingerprint {hashes[0]}")[:32] if hashes else ""
+
 
 def token_from_file(path: Path) -> str:
     """Return the token in `path`; make the file (0600) with a new token if there is none."""
