@@ -1,8 +1,8 @@
 """A ClickHouse server or cluster as the store, over clickhouse-connect (an optional dependency).
 
 Each batch is one insertion here: its bytes are streamed to the server, which reads them with
-`input()`. The SQL is the embedded store's. An insertion whose answer got lost may be stored, or may
-still be on its way: the token in it lets replicated tables drop the second one.
+`input()`. The SQL is the embedded store's. The writer looks whether an insertion whose answer got lost is
+stored; one that is still under way then is seen only by replicated tables, which drop a repeated block.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ServerDatabase:
         """See Database. There is no way to store several bodies as a whole, so it is one batch."""
         (source,) = insertion.sources
         columns = self._columns_of(insertion.table)
-        self._send(batch_sql(insertion, columns, source, insert_once_sql), source)
+        self._send(batch_sql(insertion, columns, source, insert_sql), source)
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
@@ -109,15 +109,6 @@ def _blocks(stream: Any) -> Iterator[bytes]:
         yield from stream
     except Exception as error:
         raise StoreError(str(error)) from error
-
-
-def insert_once_sql(
-    insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str
-) -> str:
-    """The INSERT of one batch, with the token by which replicas know it. `spool` is a literal."""
-    token = f"{insertion.table}~{spool[1:-1]}~{seq}"  # a checked id: it holds nothing that needs escaping
-    insert = insert_sql(insertion, columns, source, spool, seq, row)
-    return f"{insert}, insert_deduplication_token = '{token}'"
 
 
 def batch_sql(insertion: Insertion, columns: Columns, source: Source, make: Any) -> str:
