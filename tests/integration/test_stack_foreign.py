@@ -176,9 +176,7 @@ def test_a_process_that_entered_the_nodes_namespaces_is_still_its_pods(stack: St
     """The last step of a breakout: the node's namespaces, then a program of the node."""
     target = Path(f"/tmp/{random_name(9)}")
     try:
-        intruder.run(
-            "toolbox", "setns", str(os.getpid()), "mnt", "/bin/sh", "-c", f"echo done > {target}"
-        )
+        intruder.run("toolbox", "setns", str(os.getpid()), "mnt", "/bin/sh", "-c", f"echo done > {target}")
         assert target.read_text() == "done\n"
     finally:
         target.unlink(missing_ok=True)
