@@ -29,7 +29,7 @@ class StoreError(RuntimeError):
     def __init__(self, message: str) -> None:
         found = _CODE.search(message)
         self.code = int(found.group(1)) if found else 0
-        super().__init__(message[:_LONGEST_MESSAGE])  # the engine quotes input, up to a megabyte
+        super().__init__(printable(message, _LONGEST_MESSAGE))  # the engine quotes input, up to a megabyte
 
     @property
     def brief(self) -> str:
