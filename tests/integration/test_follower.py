@@ -1,8 +1,10 @@
 """The log follower on real files: rotation as the kubelet and Docker do it, truncation, restarts, ends."""
 
 import contextlib
+import errno
 import gzip
 import os
+import resource
 import shutil
 import threading
 import time
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from keelwatch.capture.logs import Follower, LogTarget
 from keelwatch.capture.logs import stream as stream_module
+from keelwatch.capture.logs.rotation import is_gone
 from keelwatch.model.identity import IDENTITY_COLUMNS, Identity
 from keelwatch.ship.freeze import log_drafts
 from keelwatch.ship.spool import Spool
@@ -547,3 +550,104 @@ def test_a_folder_whose_name_is_no_utf8_is_read_like_others(tmp_path):
         second.watch(LogTarget(name, log, "cri", identity))
         append(log, line(2))
         assert second.read().size == len(line(2))
+
+
+@contextlib.contextmanager
+def no_more_files():
+    """This process may open nothing, as long as it lasts."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def refuse(monkeypatch, path: Path, number: int) -> None:
+    """Opening that file fails; root may open everything, and no disk here is broken."""
+    really = os.open
+
+    def refusing(name, *more, **options):
+        if name == path:
+            raise OSError(number, os.strerror(number), str(path))
+        return really(name, *more, **options)
+
+    monkeypatch.setattr("keelwatch.capture.logs.files.os.open", refusing)
+
+
+def rotate(log: Path, name: str) -> Path:
+    target = log.with_name(f"0.log.{name}")
+    log.rename(target)
+    return target
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_file_that_cannot_be_opened_is_waited_for(log, monkeypatch, running):
+    append(log, lines(1))
+    reader = Reader(log)
+    if running:
+        assert reader.read() == lines(1)
+    append(log, lines(2))
+    rotate(log, "20260131-000001")
+    append(log, lines(3))
+    second = rotate(log, "20260131-000002")
+    append(log, lines(4))
+    with monkeypatch.context() as patched:
+        refuse(patched, second, errno.EMFILE)
+        assert settle(reader) == lines(1, 2)
+        reader.follower.end("s1")
+        assert settle(reader) == lines(1, 2)
+        assert reader.follower.streams
+    assert reader.finish() == lines(1, 2, 3, 4)
+    assert not reader.gaps
+
+
+def test_a_file_that_stays_shut_is_given_up_and_counted_once(log, monkeypatch):
+    monkeypatch.setattr(stream_module, "GIVE_UP", 0.1)
+    append(log, lines(1))
+    first = rotate(log, "20260131-000001")
+    append(log, lines(2))
+    refuse(monkeypatch, first, errno.EIO)
+    reader = Reader(log)
+    assert reader.read() == b""
+    time.sleep(0.15)
+    settle(reader)
+    assert settle(reader) == lines(2)
+    assert [(gap.cause, gap.amount, gap.unit) for gap in reader.gaps] == [
+        ("log_vanished", len(lines(1)), "bytes")
+    ]
+
+
+def test_a_restart_waits_for_the_file_it_was_reading(log, monkeypatch):
+    append(log, lines(1))
+    old = rotate(log, "20260131-000001")
+    append(log, lines(2))
+    reader = Reader(log)
+    assert settle(reader) == lines(1, 2)
+    append(log, lines(3))
+    with monkeypatch.context() as patched:
+        refuse(patched, log, errno.EMFILE)
+        reader.restart()
+        assert settle(reader) == lines(1, 2)
+    assert old.exists()
+    assert settle(reader) == lines(1, 2, 3)
+    assert not reader.gaps
+
+
+def test_with_too_many_files_open_nothing_is_taken_for_gone(log, monkeypatch):
+    monkeypatch.setattr("keelwatch.capture.logs.follower.SWEEP_EVERY", 0.0)
+    append(log, lines(1))
+    reader = Reader(log)
+    assert settle(reader) == lines(1)
+    append(log, lines(2))
+    checkpoint = dict(reader.checkpoints)
+    with no_more_files():
+        reader.follower.close()
+        reader.start()
+        reader.follower.end("s1")
+        assert settle(reader) == lines(1)
+        assert reader.follower.streams
+        assert not Follower(checkpoint).read().checkpoints
+    assert reader.finish() == lines(1, 2)
+    assert not reader.gaps
+    assert is_gone(log.with_name("other"))

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from keelwatch.capture.logs import Follower, LogTarget
-from keelwatch.capture.logs.rotation import listing
+from keelwatch.capture.logs.rotation import is_gone
 from keelwatch.model.identity import Identity
 
 PATIENCE = 10.0
@@ -45,7 +45,7 @@ class LogRoots:
         for path in ripe:
             self._follow(path, left.get(path, f"{PREFIX}{path}"))
         for path, name in followed.items():
-            if name.startswith(PREFIX) and not listing(path):
+            if name.startswith(PREFIX) and is_gone(path):
                 self._follower.end(name)
 
     def _followed(self) -> dict[Path, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from keelwatch.capture.logs.batch import LogBatch, LogRound, LogTarget
 from keelwatch.capture.logs.position import Position, utf8
-from keelwatch.capture.logs.rotation import listing
+from keelwatch.capture.logs.rotation import is_gone
 from keelwatch.capture.logs.stream import Chunk, LogStream
 from keelwatch.kit import clock
 from keelwatch.model.gap import Gap
@@ -152,7 +152,7 @@ class Follower:
             return
         self._swept = now
         for name, position in list(self._resting.items()):
-            if listing(Path(position.path)):
+            if not is_gone(Path(position.path)):
                 continue
             round_.checkpoints[name] = None
             del self._resting[name]

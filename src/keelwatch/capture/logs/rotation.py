@@ -5,23 +5,25 @@ Docker: X-json.log → X-json.log.1 → X-json.log.2, with `compress` .gz from .
 
 A file may be renamed, compressed or deleted between the listing of the folder and the opening of the
 file. So what was opened must have the inode that was listed; otherwise all is done again.
+
+A file that cannot be opened now (too many open files, a bad disk) stops the opening: the later ones
+must not be read before it. The stream tries again, and says when it goes on without.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
+import errno
 import os
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keelwatch.capture.logs.files import LogFile, fingerprint, is_file, open_log
 
-log = logging.getLogger(__name__)
-
 _ATTEMPTS = 10
+_GONE = (FileNotFoundError, NotADirectoryError)
 _NUMBERED = re.compile(r"\d{1,4}")
 
 
@@ -37,13 +39,31 @@ class Entry:
     inode: int
 
 
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A file that is there but cannot be opened; `inode` is 0 for the folder."""
+
+    path: Path
+    inode: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Files in the order they were written, up to the one that could not be opened."""
+
+    files: list[LogFile] = field(default_factory=list)
+    blocked: Blocked | None = None
+
+
 def listing(path: Path) -> list[Entry]:
     """The files of the log written to `path`, oldest first; a plain file hides its compressed copy.
 
+    A folder that is not there has no files; OSError if it is but cannot be read.
     Symbolic links and special files are left out: the folder may be writable for a container.
     """
     found: dict[str, Entry] = {}
-    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+    with contextlib.suppress(*_GONE), os.scandir(path.parent) as entries:
         for entry in entries:
             stem = entry.name.removesuffix(".gz")
             if not _belongs(path.name, stem) or not entry.is_file(follow_symlinks=False):
@@ -51,6 +71,14 @@ def listing(path: Path) -> list[Entry]:
             if stem not in found or stem == entry.name:
                 found[stem] = Entry(path.parent / entry.name, entry.inode())
     return [found[stem] for stem in sorted(found, key=lambda stem: _age(stem[len(path.name) :]))]
+
+
+def is_gone(path: Path) -> bool:
+    """Whether there is surely no file of the log any more."""
+    try:
+        return not listing(path)
+    except OSError:
+        return False
 
 
 def _belongs(name: str, stem: str) -> bool:
@@ -66,30 +94,31 @@ def _age(suffix: str) -> tuple[int, int, str]:
     return (1, 0, suffix)
 
 
-def open_all(path: Path) -> list[LogFile]:
-    """Open all files of the log, oldest first."""
-    for _ in range(_ATTEMPTS):
-        with contextlib.suppress(_ChangedError):
-            return _open(listing(path))
-    return []
+def open_all(path: Path, passed: Collection[int] = ()) -> Opened:
+    """Open all files of the log, oldest first, but for those whose inode is in `passed`."""
+    return _again(lambda: _open(_entries(path, passed)), path)
 
 
-def open_newer(path: Path, held: Sequence[LogFile], done: Collection[str]) -> list[LogFile]:
+def open_newer(
+    path: Path, held: Sequence[LogFile], done: Collection[str], passed: Collection[int] = ()
+) -> Opened:
     """Open the files written after the last one held. `done` are fingerprints of files read before."""
-    for _ in range(_ATTEMPTS):
-        with contextlib.suppress(_ChangedError):
-            entries = listing(path)
-            at = _index(entries, held[-1])
-            if at is not None:
-                return _open(entries[at + 1 :])
-            return _unknown(_open(entries), held, done)  # ours was deleted: what is left is newer
-    return []
+
+    def attempt() -> Opened:
+        entries = _entries(path, passed)
+        at = _index(entries, held[-1])
+        if at is not None:
+            return _open(entries[at + 1 :])
+        opened = _open(entries)  # ours was deleted: what is left is newer
+        return Opened(_unknown(opened.files, held, done), opened.blocked)
+
+    return _again(attempt, path)
 
 
 def open_copy(path: Path, original: LogFile, expected: str) -> LogFile | None:
     """Open another file of the log that begins as `expected` says: a copy made before truncation."""
     copy = None
-    for file in open_all(path):
+    for file in open_all(path).files:
         if copy is None and file.inode != original.inode and is_file(file, expected):
             copy = file
         else:
@@ -97,22 +126,41 @@ def open_copy(path: Path, original: LogFile, expected: str) -> LogFile | None:
     return copy
 
 
-def _open(entries: Sequence[Entry]) -> list[LogFile]:
+def _again(attempt: Callable[[], Opened], path: Path) -> Opened:
+    """Try until the folder did not change meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return attempt()
+        except _ChangedError:
+            continue
+        except OSError as error:
+            return Opened(blocked=Blocked(path.parent, 0, error.strerror or str(error)))
+    return Opened()
+
+
+def _entries(path: Path, passed: Collection[int]) -> list[Entry]:
+    return [entry for entry in listing(path) if entry.inode not in passed]
+
+
+def _open(entries: Sequence[Entry]) -> Opened:
     files: list[LogFile] = []
     for entry in entries:
         try:
-            file = open_log(entry.path)
-        except FileNotFoundError:
-            close_all(files)
-            raise _ChangedError from None
+            files.append(open_log(entry.path))
         except OSError as error:
-            log.warning("cannot open log %s: %s", entry.path, error)
-            continue
-        files.append(file)
-        if file.inode != entry.inode:
+            if _is_another(error):
+                close_all(files)
+                raise _ChangedError from None
+            return Opened(files, Blocked(entry.path, entry.inode, error.strerror or str(error)))
+        if files[-1].inode != entry.inode:
             close_all(files)
             raise _ChangedError
-    return files
+    return Opened(files)
+
+
+def _is_another(error: OSError) -> bool:
+    """Whether the name stands for nothing, or for something else than the regular file that was listed."""
+    return isinstance(error, _GONE) or error.errno in (None, errno.ELOOP, errno.ENXIO)
 
 
 def _index(entries: Sequence[Entry], file: LogFile) -> int | None:
@@ -128,7 +176,7 @@ def _index(entries: Sequence[Entry], file: LogFile) -> int | None:
 
 
 def _begins(entry: Entry, expected: str) -> bool:
-    files = _open([entry])
+    files = _open([entry]).files
     same = any(is_file(file, expected) for file in files)
     close_all(files)
     return same

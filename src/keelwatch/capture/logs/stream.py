@@ -16,7 +16,7 @@ from pathlib import Path
 from keelwatch.capture.logs.batch import LogTarget
 from keelwatch.capture.logs.files import READ_SIZE, LogFile, is_file, whole_fingerprint
 from keelwatch.capture.logs.position import Position
-from keelwatch.capture.logs.rotation import name_of, open_all, open_copy, open_newer
+from keelwatch.capture.logs.rotation import Blocked, close_all, name_of, open_all, open_copy, open_newer
 from keelwatch.decode import cri, jsonfile
 from keelwatch.decode.lines import EARLIEST, split_days
 from keelwatch.kit import clock
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 GRACE = 1.0
 """Seconds without a change after which a rotated file counts as complete: the runtime may write to
 it for a moment after the new file has appeared."""
+
+GIVE_UP = 60.0
+"""Seconds after which a file that cannot be opened is left out."""
 
 MAX_HELD = 64
 """Files of one stream kept open at most."""
@@ -64,6 +67,9 @@ class LogStream:
         self._failed = False  # the current file could not be read, and that is counted
         self._seen = self.position.offset  # the file's size when it was last looked at
         self._looked = (-1, 0.0)  # its size and time of change then
+        self._blocked: Blocked | None = None  # the next file, which cannot be opened
+        self._blocked_since = 0.0
+        self._passed: set[int] = set()  # inodes of files that were given up
 
     # -- which files ---------------------------------------------------------------------------------
 
@@ -73,16 +79,24 @@ class LogStream:
         if not self._files:
             self._start()
         elif _inode(path) != self._files[-1].inode:
-            self._files += open_newer(path, self._files, self.position.done)
+            opened = open_newer(path, self._files, self.position.done, self._passed)
+            self._files += opened.files
+            self._wait_for(opened.blocked)
         while len(self._files) > MAX_HELD:
             self._lose("too many rotated files wait to be read")
             self._advance()
 
     def _start(self) -> None:
-        self._files += open_all(self.target.path)
+        opened = open_all(self.target.path, self._passed)
+        self._files += opened.files
+        self._wait_for(opened.blocked)
         if not self._files:
             return
         at = self._locate()
+        if at is None and self._blocked:  # it may be the one that was being read
+            close_all(self._files)
+            self._files.clear()
+            return
         if at is None:
             self._note_gone()
             at = self._behind_done()
@@ -90,6 +104,19 @@ class LogStream:
         for _ in range(at):
             self._files.popleft().close()
         self._seen = self.position.offset
+
+    def _wait_for(self, blocked: Blocked | None) -> None:
+        """Note the file that cannot be opened; after a while it is counted, and the next may be opened."""
+        now = time.monotonic()
+        if blocked is None or self._blocked is None or blocked.inode != self._blocked.inode:
+            self._blocked, self._blocked_since = blocked, now
+            if blocked is not None:
+                log.warning("cannot open log %s: %s", blocked.path, blocked.reason)
+        elif blocked.inode and now - self._blocked_since > GIVE_UP:
+            self._passed.add(blocked.inode)
+            self._blocked = None
+            detail = f"{blocked.path}: cannot be opened: {blocked.reason}"
+            self._add_gap("log_vanished", _size(blocked.path), "bytes", detail)
 
     def _note_gone(self) -> None:
         position = self.position
@@ -140,7 +167,7 @@ class LogStream:
             return self._pass_unreadable(error)
 
     def _read_nothing(self) -> Chunk | None:
-        if self._ending_since is None or time.time() - self._ending_since <= GRACE:
+        if self._blocked or self._ending_since is None or time.time() - self._ending_since <= GRACE:
             return None
         self._note_gone()
         return self._finish()
@@ -253,6 +280,8 @@ class LogStream:
             self._advance()
             return Chunk(0, 0)
         self.hold()  # a file may have appeared since the last look
+        if self._blocked:
+            return None
         return self._finish() if len(self._files) == 1 else Chunk(0, 0)
 
     def _advance(self) -> None:
@@ -311,6 +340,13 @@ class LogStream:
 
 def _day(now: int) -> str:
     return max(clock.day(now), EARLIEST.isoformat())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def _inode(path: Path) -> int:
