@@ -408,3 +408,19 @@ def test_clock_that_was_not_set_does_not_make_partitions():
         "2000-01-01",
         "2026-01-01",
     ]
+
+
+def test_a_renamed_node_keeps_its_name_in_the_headers_so_that_the_hub_knows_the_spool(tmp_path):
+    spool = Spool(tmp_path / "renamed", Identity(node="before"), limit=1 << 20)
+    for n in range(40):  # over several segments
+        spool.append([draft("events", str(n), 1 << 14)])
+        spool.acknowledge(highest(spool.pending(1 << 20)))
+    spool.close()
+    renamed = Spool(tmp_path / "renamed", Identity(node="after"), limit=1 << 20)
+    renamed.append([draft("events", "new")])
+    assert {header.node for header in headers(renamed.pending(1 << 20))} == {"before"}
+    renamed.close()
+    fresh = Spool(tmp_path / "fresh", Identity(node="after"))
+    fresh.append([draft("events", "new")])
+    assert headers(fresh.pending(1 << 20))[0].node == "after"
+    fresh.close()

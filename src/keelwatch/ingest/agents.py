@@ -79,7 +79,7 @@ def _node(batches: Iterable[Received], bound: str) -> str:
         if bound and batch.header.node != bound:
             raise ForeignError(
                 f"spool {batch.spool} belongs to the node {bound!r}, not {batch.header.node!r}: "
-                "an agent that was renamed or copied needs a new spool directory"
+                "a machine that is a copy of another needs a spool directory of its own"
             )
         bound = batch.header.node
     return bound

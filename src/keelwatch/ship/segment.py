@@ -29,13 +29,18 @@ MAX_COMMIT = 256 << 20
 
 @dataclass(slots=True)
 class State:
-    """What a spool must remember. `following` and `acknowledged` are by table."""
+    """What a spool must remember. `following` and `acknowledged` are by table.
+
+    `node` is the node's name when the spool was made. The hub takes a spool's batches from that node
+    only, so a machine that is renamed keeps the old name in their headers (not in its records).
+    """
 
     spool: str
     following: dict[str, int] = field(default_factory=dict)  # the next sequence number
     acknowledged: dict[str, int] = field(default_factory=dict)
     skipped: set[tuple[str, int]] = field(default_factory=set)  # refused by the hub for ever
     checkpoints: dict[str, Any] = field(default_factory=dict)
+    node: str = ""
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, as the head of a segment carries it."""
@@ -45,6 +50,7 @@ class State:
         """What every commit repeats."""
         return {
             "spool": self.spool,
+            "node": self.node,
             "following": self.following,
             "acknowledged": self.acknowledged,
             "skipped": [list(name) for name in sorted(self.skipped)],
@@ -53,6 +59,7 @@ class State:
     def absorb(self, commit: Mapping[str, Any]) -> None:
         """Take over what a commit says; a checkpoint of None is forgotten."""
         self.spool = self.spool or str(commit.get("spool", ""))
+        self.node = self.node or str(commit.get("node", ""))
         _raise_to(self.following, commit.get("following", {}))
         _raise_to(self.acknowledged, commit.get("acknowledged", {}))
         self.skipped = {(table, seq) for table, seq in commit.get("skipped", [])}

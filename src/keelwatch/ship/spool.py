@@ -53,8 +53,8 @@ class SpoolFullError(RuntimeError):
 class Spool:
     """Thread-safe for any number of appenders and one sender.
 
-    `limit` is in bytes. `identity` is the node's: gaps that the spool itself causes carry it, and
-    its `node` stands in the batches' headers.
+    `limit` is in bytes. `identity` is the node's: gaps that the spool itself causes carry it. The
+    `node` it had when the spool was made stands in the batches' headers.
     """
 
     def __init__(self, directory: Path, identity: Identity, limit: int = 1 << 30) -> None:
@@ -67,13 +67,17 @@ class Spool:
         self._losses = Losses(identity)
         self._files = SegmentFiles(directory)
         self._state = open_last(self._files, self._losses) or self._begin()
+        self._state.node = self._state.node or identity.node
+        if self._state.node != identity.node:
+            log.warning("this node was %s when %s was made; to the hub the spool stays that node's",
+                        self._state.node, directory)  # fmt: skip
         self._known = dict(self._state.following)  # how far the numbers went when it was opened
         self._ends = self._find_ends()
         self._outlet = Outlet(self._files, self._state)
         self.flush()
 
     def _begin(self) -> State:
-        state = State(spool=str(uuid.uuid4()))
+        state = State(spool=str(uuid.uuid4()), node=self._identity.node)
         self._files.create(max(self._files.numbers, default=0) + 1, encode_commit(state.snapshot()))
         return state
 
@@ -183,7 +187,7 @@ class Spool:
     def _freeze(self, draft: Draft, body: bytes, following: dict[str, int]) -> bytes:
         seq = following.get(draft.table, 1)
         following[draft.table] = seq + 1
-        node = self._identity.node
+        node = self._state.node
         size = len(draft.raw)
         header = BatchHeader(self.id, draft.table, seq, draft.day, draft.rows, draft.format, size, node)
         return encode_frame(header, body)
