@@ -25,6 +25,9 @@ from bench.settings import Settings
 CACHE = Path(__file__).parent.parent / ".build" / "bench"
 SINCE, UNTIL = "2026-11-22T08:00:00Z", "2026-11-23T09:00:00Z"
 """The day of the generated lines: other containers of the machine may be logging now."""
+HOURS = 15.0
+"""From 8 o'clock on: no stream crosses midnight, where in this haste each would come at another moment,
+and the store keeps days apart."""
 SLICE = 1 << 20
 MIB = 2**20
 GIVE_UP_SECONDS = 60.0
@@ -71,7 +74,7 @@ def run(settings: Settings) -> list[Figure]:
 
 def _generated(size: int) -> tuple[Order, Truth]:
     """The logs, made once for each size."""
-    order = replace(Order(CACHE / f"logs-{size}"), bytes=size)
+    order = replace(Order(CACHE / f"logs-{size}-{HOURS:.0f}h"), bytes=size, hours=HOURS)
     if order.truth.exists():
         return order, Truth(**json.loads(order.truth.read_text()))
     CACHE.mkdir(parents=True, exist_ok=True)

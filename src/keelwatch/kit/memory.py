@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
-LARGE = 256 << 10
+LARGE = 2 << 20
 """Bytes from which a block is given back to the system when it is freed."""
 
 

@@ -34,6 +34,12 @@ GROW_AFTER = 50
 REQUEST = 8 << 20
 """Bytes of frames in a request (more if the first frame is larger): some 50 MB of log text."""
 
+BULK = 1 << 20
+"""Bytes of a request after which more of that kind is expected: the next one is worth waiting for."""
+
+GATHER = 0.4
+"""Seconds that a request is then gathered. Small parts cost the store an insertion and a merge each."""
+
 IDLE = 1.0
 """Seconds to wait for something to send before looking again."""
 
@@ -78,6 +84,7 @@ class Sender:
         self._hub = hub.rstrip("/")
         self._token_file = token_file
         self._size = self._full_size = request_size
+        self._flood = False  # the last request was a large one
         self._unhindered = 0  # requests since the last that was too large
         self._sent: dict[str, int] = {}
         self._pool = _pool(ca_file)
@@ -135,7 +142,7 @@ class Sender:
         """Do one exchange with the hub; return whether there was something to send."""
         if not self._resumed:
             self._resume()
-        frames = self._spool.pending(self._size)
+        frames = self._gathered()
         if frames:
             faults.point("sender.request")
             self._handle(frames, self._request("POST", "/v1/batches", b"".join(frames)))
@@ -144,6 +151,17 @@ class Sender:
             self._spool.acknowledge(self._of_ours(self._stored()))
             self._succeed()
         return bool(frames)
+
+    def _gathered(self) -> list[bytes]:
+        """What is to be sent now: at once when it is little, in full requests when it is a flood."""
+        frames = self._spool.pending(self._size)
+        size = sum(map(len, frames))
+        if self._flood and size < self._size // 2 and not self._closing.is_set():
+            self._closing.wait(GATHER)
+            frames = self._spool.pending(self._size)
+            size = sum(map(len, frames))
+        self._flood = size >= BULK
+        return frames
 
     def _resume(self) -> None:
         self._spool.resume(self._stored())

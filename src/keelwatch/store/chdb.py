@@ -218,7 +218,8 @@ def _reader_settings(limits: Limits) -> str:
 def _config(limits: Limits) -> str:
     """Server settings: without these the caches may grow to half of the machine's memory.
 
-    One merge at a time leaves a core for insertions; the pool is then always "nearly full", which
+    Merges can wait: what comes in goes first (needs CAP_SYS_NICE; without it they are equal). One
+    merge at a time leaves a core for insertions; the pool is then always "nearly full", which
     must not make the engine refuse to merge all but the smallest parts.
     """
     server = {
@@ -231,6 +232,7 @@ def _config(limits: Limits) -> str:
         "max_io_thread_pool_size": 16,
         "background_pool_size": 1,
         "background_merges_mutations_concurrency_ratio": 1,
+        "os_threads_nice_value_merge_mutate": 10,
     }
     merges = {
         "number_of_free_entries_in_pool_to_lower_max_size_of_merge": 1,
