@@ -14,6 +14,7 @@ from keelwatch.agent.node import Agent
 from keelwatch.agent.readings import readings
 from keelwatch.agent.settings import AgentSettings, SettingsError
 from keelwatch.detect import RuleErrors, RuleSet, default_rules_dir, load_rules
+from keelwatch.kit.limits import raise_open_files
 from keelwatch.kit.memory import give_back_large_blocks
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def run_agent(settings: AgentSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     give_back_large_blocks()
+    raise_open_files()
     try:
         settings.check()
         rules = load_rules(_rule_paths(settings))
