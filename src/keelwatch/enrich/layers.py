@@ -10,11 +10,13 @@ layer has it.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from keelwatch.kit import rooted
 
@@ -33,12 +35,45 @@ class Layers:
 
 def in_image(path: str, layers: Layers) -> bool:
     """Whether a layer below the container's own holds something at `path`; a link there counts itself."""
+    plain = _in_image_plain(path, layers)
+    if plain is not None:
+        return plain
     place = resolve(path, layers, follow=False)
     for layer in layers.lower:
         with _looked(layer, place) as found:
             if found >= 0:
                 return not stat.S_ISCHR(os.fstat(found).st_mode)  # a whiteout is a character device
     return False
+
+
+def _in_image_plain(path: str, layers: Layers) -> bool | None:
+    """The quick answer for the common path, on which no layer has a link; None for others."""
+    if not path.startswith("/") or "/../" in f"{path}/":
+        return None
+    upper = rooted.look_plain(_real(layers.upper) + path) if layers.upper else -errno.ENOENT
+    if not _is_plain(upper):
+        return None
+    for layer in layers.lower:
+        found = rooted.look_plain(_real(layer) + path)
+        if found >= 0:
+            mode = os.fstat(found).st_mode
+            os.close(found)
+            return not stat.S_ISCHR(mode)  # a whiteout is a character device
+        if not _is_plain(found):
+            return None
+    return False
+
+
+def _is_plain(found: int) -> bool:
+    if found >= 0:
+        os.close(found)
+    return found >= 0 or found in (-errno.ENOENT, -errno.ENOTDIR)
+
+
+@lru_cache(4096)
+def _real(layer: str) -> str:
+    """The node's own way to a layer, which may have links: of a data root that was moved."""
+    return os.path.realpath(layer)
 
 
 def in_upper(place: str, layers: Layers) -> bool:

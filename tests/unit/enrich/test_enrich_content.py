@@ -182,10 +182,7 @@ def test_links_without_an_end_end(layers):
 
 
 def test_without_openat2_no_link_is_followed(layers, monkeypatch):
-    def missing(*_):
-        raise OSError(errno.ENOSYS, "")
-
-    monkeypatch.setattr(rooted, "_openat2", missing)
+    monkeypatch.setattr(rooted, "_call", lambda *_: -errno.ENOSYS)
     put(layers.lower[0], "/bin/x", b"good")
     Path(layers.lower[0], "d").symlink_to("/etc")
     root = rooted.folder(layers.lower[0])
@@ -196,3 +193,24 @@ def test_without_openat2_no_link_is_followed(layers, monkeypatch):
     os.close(root)
     assert in_image("/bin/x", layers)
     assert not in_image("/d/hostname", layers)
+
+
+def test_the_quick_look_says_what_the_long_one_says(layers):
+    """The long one walks each path part by part, and is what the quick one must not differ from."""
+    lower = layers.lower[0]
+    Path(lower, "usr/bin").mkdir(parents=True)
+    put(lower, "/usr/bin/x", b"")
+    Path(lower, "sbin").symlink_to("usr/bin")
+    Path(lower, "bin/l").symlink_to("/nowhere")
+    Path(layers.upper, "tmp").mkdir()
+    Path(layers.upper, "tmp/l").symlink_to("/usr/bin")
+    paths = {
+        "/usr/bin/x": True, "/sbin/x": True, "/tmp/l/x": True, "/bin/l": True, "/bin/l/x": False,
+        "/usr/bin/x/y": False, "/tmp/x": False, "/usr/../usr/bin/x": True, "/usr/bin/..": True, "/": True,
+        "/tmp/l/../bin/x": True, "/a\0b": False,
+    }  # fmt: skip
+    assert {path: in_image(path, layers) for path in paths} == paths
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    for path in paths:
+        in_image(path, layers)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
