@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -9,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from keelwatch.console.history import History
+from keelwatch.hub.health import Health
+from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.ingest.intake import Intake, IntakeSettings
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.writer import StoreUnavailableError, WriterSettings
+from keelwatch.query import follow
 from keelwatch.store.chdb import EmbeddedDatabase, Limits
 from keelwatch.store.database import BusyError, Insertion, StoreError
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
-from tests.hub_support import alert_row, line, log_frame, rows_frame
+from tests.hub_support import IDENTITY, alert_row, line, log_frame, rows_frame
 
 
 class Troubled(EmbeddedDatabase):
@@ -163,3 +168,31 @@ def test_what_the_engine_quotes_is_cut_and_escaped_in_logs(
     assert "set aside" in text
     assert "\x1b" not in text
     assert len(text) < 800
+
+
+def test_readiness_and_metrics_do_not_wait_for_readers(database: Troubled, intake: Intake) -> None:
+    health = Health(database, History(database, intake))
+
+    async def ask() -> None:
+        await health.ready()
+        await health.measured()
+
+    stream = database.lines("SELECT number FROM numbers(10000000)")
+    next(stream)
+    try:
+        asyncio.run(asyncio.wait_for(ask(), 5))
+    finally:
+        stream.close()
+
+
+def test_invalid_lines_of_every_spool_are_counted(
+    database: Troubled, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "MAX_SPANS", 2)
+    counter = InvalidLines(database, intake)
+    for spool in "abcde":
+        pod = replace(IDENTITY, pod=f"pod-{spool}")
+        assert post(intake, log_frame(1, b"no time stamp\n", spool=spool, identity=pod)) == [None]
+    counter.count()
+    rows = database.lookup("SELECT pod FROM gaps WHERE cause = 'line_invalid' ORDER BY pod")
+    assert [row["pod"] for row in rows] == [f"pod-{spool}" for spool in "abcde"]

@@ -40,6 +40,7 @@ def test_bodies_become_files_as_they_are(folder: Path) -> None:
     [
         {"spool": "../../etc/passwd"},
         {"spool": "a~b"},
+        {"spool": "a\n"},
         {"spool": "{a,b}"},
         {"spool": ""},
         {"spool": 7},
