@@ -145,7 +145,7 @@ class Sender:
         frames = self._gathered()
         if frames:
             faults.point("sender.request")
-            self._handle(frames, self._request("POST", "/v1/batches", b"".join(frames)))
+            self._handle(frames, self._request("POST", "/v1/batches", frames))
             self._succeed()
         elif time.time() - self.last_success > HEARTBEAT:
             self._spool.acknowledge(self._of_ours(self._stored()))
@@ -247,7 +247,7 @@ class Sender:
         self.counters.failures += 1
         raise _RetryLaterError(f"hub {self._hub} answered {answer.status}: {_reason(answer)}")
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> urllib3.BaseHTTPResponse:
+    def _request(self, method: str, path: str, body: list[bytes] | None = None) -> urllib3.BaseHTTPResponse:
         if not self._token and self._token_file is not None:
             self._token = self._token_file.read_text().strip()
         headers = {"User-Agent": f"keelwatch-agent/{__version__}"}
@@ -255,6 +255,7 @@ class Sender:
             headers["Authorization"] = f"Bearer {self._token}"
         if body is not None:
             headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Length"] = str(sum(map(len, body)))  # so it is sent piece by piece, uncopied
         return self._pool.request(method, self._hub + path, body=body, headers=headers)
 
 
