@@ -9,6 +9,7 @@ from keelwatch.agent.pipeline import Pipeline
 from keelwatch.capture.ring import Sensor
 from keelwatch.decode.sensor import decode
 from keelwatch.kit.worker import Worker
+from keelwatch.model.observation import Observation
 
 DRAIN_MS = 50
 """How long a drain waits for the first record: it bounds how long a settled record is held."""
@@ -32,7 +33,8 @@ class SensorThread:
     def stop(self) -> None:
         """Read what is there, then end."""
         self._worker.stop()
-        self._take(self._sensor.drain(0), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        rest = self._decode(self._sensor.drain(0))
+        self._pipeline.feed(self._order.push(rest, time.clock_gettime_ns(time.CLOCK_BOOTTIME)))
         self._pipeline.feed(self._order.drain())
 
     def losses(self) -> dict[tuple[str, str], int]:
@@ -44,12 +46,15 @@ class SensorThread:
         return totals
 
     def _round(self) -> bool:
+        waited = self._decode(self._sensor.drain(DRAIN_MS))
+        # What came during the wait would have to be held for another one: a second look, which does
+        # not wait, settles it at once.
         began = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        self._take(self._sensor.drain(DRAIN_MS), began)
-        return True  # the drain has waited
+        self._pipeline.feed(self._order.push(waited + self._decode(self._sensor.drain(0)), began))
+        return True
 
-    def _take(self, records: memoryview, began: int) -> None:
+    def _decode(self, records: memoryview) -> list[Observation]:
         seen, errors = decode(records)
         self.decode_errors += errors
         self.observations += len(seen)
-        self._pipeline.feed(self._order.push(seen, began))
+        return seen
