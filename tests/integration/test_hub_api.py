@@ -118,6 +118,10 @@ def test_filters_of_logs(hub: HubProcess) -> None:
     assert count(hub, tail="2") == 2
 
 
+def test_no_records_are_asked_for_by_a_tail_of_none(hub: HubProcess) -> None:
+    assert count(hub, tail="0") == count(hub, "timeline", tail="0") == 0
+
+
 def test_the_tail_is_the_last_and_comes_oldest_first(hub: HubProcess) -> None:
     times = [record["time"] for record in hub.records("logs", tail="5")]
     assert times == sorted(times)
@@ -148,6 +152,16 @@ def test_one_alert(hub: HubProcess) -> None:
     response = hub.get("/api/v1/alerts/nothing")
     assert response.status == 404
     assert orjson.loads(response.data)["error"]["code"] == "not_found"
+
+
+def test_the_beginning_of_an_alerts_id_is_enough_where_it_names_one(hub: HubProcess) -> None:
+    assert hub.json("/api/v1/alerts/alert-2")["id"] == "alert-2"
+    assert hub.post(rows_frame("alerts", 2, [alert_row(21), alert_row(31)])).status == 200
+    assert hub.json("/api/v1/alerts/alert-2")["id"] == "alert-2"  # the exact one
+    assert hub.json("/api/v1/alerts/alert-21")["id"] == "alert-21"
+    several = hub.get("/api/v1/alerts/alert-")
+    assert (several.status, b"write more" in several.data) == (400, True)
+    assert hub.get("/api/v1/alerts/lert-2").status == 404
 
 
 def test_timeline(hub: HubProcess) -> None:
@@ -218,7 +232,10 @@ def test_status_and_metrics(hub: HubProcess) -> None:
     [
         ("logs", {"since": "yesterday"}, "since"),
         ("logs", {"regex": "("}, "regex"),
-        ("logs", {"tail": "0"}, "tail"),
+        ("logs", {"tail": "-1"}, "tail"),
+        ("logs", {"tail": "many"}, "tail"),
+        ("logs", {"tail": "0", "regex": "("}, "regex"),
+        ("timeline", {"tail": "10001"}, "tail"),
         ("logs", {"tail": "100001"}, "tail"),
         ("logs", {"workload": "deplyo/x"}, "deplyo"),
         ("logs", {"selector": "a=b=c"}, "requirement"),

@@ -10,6 +10,7 @@ import click
 from keelwatch.cli import story
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.errors import USAGE, CliError
+from keelwatch.cli.found import tell_amount
 from keelwatch.cli.options import (
     PRIORITIES,
     HelpfulCommand,
@@ -23,7 +24,6 @@ from keelwatch.cli.output import (
     PRIORITY_STYLES,
     Record,
     emit,
-    nothing_found,
     print_each,
     print_json,
     print_table,
@@ -88,16 +88,18 @@ def list_(
     filters |= {name: value for name, value in (("rule", rule), ("priority", priority)) if value}
     records = client.records("/api/v1/alerts", filters)
     if output == "table" and "follow" not in filters:
-        _print_alerts(list(records))
-        return
-    print_each(records, output, lambda alert: emit(alert_line(alert)), live="follow" in filters)
+        found = list(records)
+        _print_alerts(found)
+        count = len(found)
+    else:
+        count = print_each(records, output, lambda alert: emit(alert_line(alert)), live="follow" in filters)
+    tell_amount(client, filters, "alerts", count)
 
 
 def _print_alerts(alerts: list[Record]) -> None:
     if not alerts:
-        nothing_found("alerts")
         return
-    heads = ("TIME", "ID", "PRIORITY", "RULE", "WORKLOAD", "POD", "CONTAINER", "OUTPUT")
+    heads = ("TIME (UTC)", "ID", "PRIORITY", "RULE", "WORKLOAD", "POD", "CONTAINER", "OUTPUT")
     print_table(heads, [_cells(alert) for alert in alerts], _style)
 
 
@@ -140,7 +142,10 @@ def alert_line(alert: Record) -> str:
 @click.argument("id_", metavar="ID")
 @output_option("table", "json", "yaml")
 def show(client: HubClient, id_: str, output: str) -> None:
-    """Print the alert ID: its story, who ran what, and the facts about the file."""
+    """Print the alert ID: its story, who ran what, and the facts about the file.
+
+    The beginning of an ID is enough where no other alert's begins like it.
+    """
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", id_):
         raise CliError(f"{id_!r} is not an alert's ID", USAGE, "`keelwatch alerts` lists them.")
     alert = client.get(f"/api/v1/alerts/{id_}")

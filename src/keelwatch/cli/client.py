@@ -15,6 +15,10 @@ from keelwatch.cli.errors import NOT_AUTHORISED, NOT_FOUND, UNREACHABLE, USAGE, 
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 120.0
+_HOW_TO_LOG_IN = (
+    "`keelwatch up` printed the right one, and keeps it in login.token in its data folder; "
+    "--token-file, KEELWATCH_TOKEN_FILE or the config file names it."
+)
 _MAX_ERROR = 64 * 1024
 _CODES = {400: USAGE, 401: NOT_AUTHORISED, 403: NOT_AUTHORISED, 404: NOT_FOUND, 422: USAGE}
 
@@ -97,6 +101,8 @@ class HubClient:
     def _refused(self, response: urllib3.BaseHTTPResponse) -> CliError:
         message, hint = _error_of(response.read(_MAX_ERROR))
         code = _CODES.get(response.status, UNREACHABLE)
+        if response.status == 401 and self.connection.token:
+            message, hint = "the hub does not know this token", _HOW_TO_LOG_IN
         if code == NOT_AUTHORISED and not self.connection.token:
             hint = "Give a token with --token-file, KEELWATCH_TOKEN or the config file."
         return CliError(f"{message or 'the hub refused'} (HTTP {response.status})", code, hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from keelwatch.cli.client import HubClient
+from keelwatch.cli.found import tell_amount
 from keelwatch.cli.logs import instance
 from keelwatch.cli.options import (
     HelpfulCommand,
@@ -14,8 +15,9 @@ from keelwatch.cli.options import (
     with_setup,
     with_stream,
 )
-from keelwatch.cli.output import Record, emit, nothing_found, print_each, safe, styled
+from keelwatch.cli.output import Record, emit, print_each, safe, styled
 from keelwatch.kit.text import short_time
+from keelwatch.model.observation import KINDS
 
 _EXAMPLES = """
 keelwatch events -n shop deploy/checkout --since 10m
@@ -29,7 +31,9 @@ keelwatch events --kind setns --since 24h -o json
 @with_stream
 @with_grep
 @with_setup
-@click.option("--kind", metavar="KIND", help="Only this class: exec, open, rename, chmod, setns, mount …")
+@click.option(
+    "--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only this class: {', '.join(KINDS)}."
+)
 @click.option("--type", "type_", metavar="SYSCALL", help="Only this system call: execve, openat …")
 @output_option("table", "json", "yaml")
 def command(
@@ -46,8 +50,7 @@ def command(
         emit(f"{when} {instance(event)} {event_text(event)}")
 
     found = print_each(client.records("/api/v1/events", filters), output, show, live="follow" in filters)
-    if not found and output == "table":
-        nothing_found("events")
+    tell_amount(client, filters, "events", found)
 
 
 def event_text(event: Record) -> str:

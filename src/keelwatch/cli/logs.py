@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from keelwatch.cli.client import HubClient
+from keelwatch.cli.found import tell_amount
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
-from keelwatch.cli.output import Record, emit, nothing_found, print_each, safe, styled, wheel
+from keelwatch.cli.output import Record, emit, print_each, safe, styled, wheel
 from keelwatch.kit.text import short_time
 
 _EXAMPLES = """
@@ -38,7 +39,6 @@ def command(
     """Print the log lines of WORKLOAD's containers, oldest first, the deleted ones included.
 
     WORKLOAD is a name (checkout), KIND/NAME (deploy/checkout, sts/db) or pod/NAME.
-    Without --tail the last 1000 lines are printed.
     """
 
     def show(line: Record) -> None:
@@ -47,8 +47,7 @@ def command(
     if stream:
         filters["stream"] = stream
     found = print_each(client.records("/api/v1/logs", filters), output, show, live="follow" in filters)
-    if not found and output == "table":
-        nothing_found("log lines")
+    tell_amount(client, filters, "log lines", found)
 
 
 def log_line(line: Record, *, timestamps: bool = False, prefix: bool = True) -> str:

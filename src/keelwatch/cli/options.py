@@ -117,7 +117,8 @@ def _target(workload: str | None) -> dict[str, str]:
 def with_stream(function: Command) -> Command:
     """Add --tail and -f, put into `filters`."""
 
-    @click.option("--tail", type=click.IntRange(0, 100_000), metavar="N", help="Only the last N records.")
+    @click.option("--tail", type=click.IntRange(0, 100_000), metavar="N",
+                  help="The last N records rather than 1000; with 0 and -f only new ones.")  # fmt: skip
     @click.option("-f", "--follow", is_flag=True, help="Keep printing new records until Ctrl-C.")
     @functools.wraps(function)
     def wrapped(*args: Any, tail: int | None, follow: bool, **kwargs: Any) -> Any:

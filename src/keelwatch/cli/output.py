@@ -134,8 +134,3 @@ def print_each(
         if live:
             sys.stdout.flush()
     return count
-
-
-def nothing_found(what: str) -> None:
-    """Say on standard error that there is nothing, as kubectl does."""
-    sys.stderr.write(f"No {what} found.\n")

@@ -48,7 +48,7 @@ def reference() -> str:
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
     depth = "##" if context.parent is None else "###"
     text = command.get_help(click.Context(command, info_name=context.info_name, parent=context.parent,
-                                          max_content_width=100, terminal_width=100))  # fmt: skip
+                                          terminal_width=100, **main.context_settings))  # fmt: skip
     yield f"\n{depth} {context.command_path}\n\n```text\n{text.rstrip()}\n```\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

@@ -10,7 +10,8 @@ from keelwatch.cli.client import HubClient
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client
 from keelwatch.cli.output import Record, emit, print_json, print_table, print_yaml, safe, styled
 from keelwatch.cli.sizes import readable
-from keelwatch.kit.text import age
+from keelwatch.kit.text import age, amount_of, duration
+from keelwatch.model.gap import CAUSES
 
 
 @click.command(cls=HelpfulCommand, examples="keelwatch status\nkeelwatch status -o json | jq .agents")
@@ -51,11 +52,21 @@ def _print_agents(agents: list[Record]) -> None:
     print_table(("NODE", "LAST SEEN", "SPOOL"), rows)
 
 
+def _gap_cells(gap: Record) -> list[Any]:
+    if gap.get("unit") in ("intervals", "seconds"):
+        lost = duration(int(gap.get("seconds") or gap.get("amount") or 0))
+    else:
+        lost = amount_of(gap)
+    cause = str(gap.get("cause", ""))
+    return [gap.get("what", ""), lost, gap.get("gaps", ""), CAUSES.get(cause, cause)]
+
+
 def _print_gaps(gaps: Any) -> None:
     emit("")
     if isinstance(gaps, int | float):
         emit(f"{gaps} gaps in the last 24 hours" + (": `keelwatch gaps --since 24h`." if gaps else "."))
     elif gaps:
-        print_json({"gaps": gaps})
+        emit(styled("Gaps of the last 24 hours", "bold") + " (`keelwatch gaps --since 24h` has each of them)")
+        print_table(("WHAT", "LOST", "TIMES", "WHY"), [_gap_cells(gap) for gap in gaps])
     else:
         emit("No gaps in the last 24 hours.")

@@ -12,6 +12,7 @@ _IDENTITY = (
     "container", "container_id", "restart", "image", "image_digest", "identity_source",
 )  # fmt: skip
 _FILE = ("path", "path_source", "old_path", "size", "mode", "inode", "sha256", "drift")
+_NO_FILE = "nobody: it was kept in memory only"
 _FLAGS = {
     "upper": "in the overlay's upper layer",
     "memfd": "in memory only (memfd)",
@@ -29,14 +30,15 @@ def print_alert(alert: Record) -> None:
     emit(safe(alert.get("output", "")))
     if alert.get("tags"):
         emit(styled(safe(" ".join(map(str, alert["tags"]))), "dim"))
-    _print_story(alert.get("story") or {})
+    _print_story(alert.get("story") or {}, in_memory=bool(alert.get("memfd")))
     _print_tree(alert)
     _print_facts("File", {name: alert.get(name) for name in _FILE} | _flags(alert))
     _print_facts("Whose file", {k: v for k, v in alert.items() if k.startswith("file_")})
     _print_facts("Where", {name: alert.get(name) for name in _IDENTITY})
 
 
-def _print_story(story: Record) -> None:
+def _print_story(story: Record, *, in_memory: bool) -> None:
+    """A file may be executable from its making on: where no chmod was seen, none need have been."""
     if not story:
         return
     _head("Story")
@@ -44,8 +46,10 @@ def _print_story(story: Record) -> None:
         emit(f"  {safe(story['sentence'])}")
     for name, step in (("wrote", "writer"), ("made executable", "chmod"), ("ran", "executor")):
         done = story.get(step)
-        text = _step(done) if isinstance(done, dict) else styled("not known", "dim")
-        emit(f"  {name + ':':<17}{text}")
+        if isinstance(done, dict):
+            emit(f"  {name + ':':<17}{_step(done)}")
+        elif step == "writer":
+            emit(f"  {name + ':':<17}{styled(_NO_FILE if in_memory else 'not known', 'dim')}")
 
 
 def _step(step: Record) -> str:

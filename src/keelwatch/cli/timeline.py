@@ -7,6 +7,7 @@ import click
 from keelwatch.cli.alerts import output_text
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.events import event_text
+from keelwatch.cli.found import tell_amount
 from keelwatch.cli.logs import instance
 from keelwatch.cli.options import (
     HelpfulCommand,
@@ -16,7 +17,7 @@ from keelwatch.cli.options import (
     with_setup,
     with_stream,
 )
-from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, nothing_found, print_each, safe, styled
+from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, print_each, safe, styled
 from keelwatch.kit.text import gap_text, short_time
 
 _EXAMPLES = """
@@ -38,8 +39,7 @@ def command(client: HubClient, filters: dict[str, str], output: str) -> None:
     """
     records = client.records("/api/v1/timeline", filters)
     found = print_each(records, output, lambda one: emit(timeline_line(one)), live="follow" in filters)
-    if not found and output == "table":
-        nothing_found("records")
+    tell_amount(client, filters, "records", found)
 
 
 def timeline_line(record: Record) -> str:

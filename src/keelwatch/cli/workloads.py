@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.errors import NOT_FOUND, CliError
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_filters
-from keelwatch.cli.output import Record, nothing_found, print_json, print_table, print_yaml
+from keelwatch.cli.output import Record, print_json, print_table, print_yaml
 from keelwatch.kit.text import age
 
 _EXAMPLES = """
@@ -38,7 +39,7 @@ def command(client: HubClient, filters: dict[str, str], output: str) -> None:
 
 def _print_workloads(workloads: list[Record]) -> None:
     if not workloads:
-        nothing_found("workloads")
+        sys.stderr.write("No workloads found.\n")
         return
     heads = ("NAMESPACE", "KIND", "NAME", "RUNNING", "INSTANCES", "LOGS", "EVENTS", "ALERTS", "LAST SEEN")
     print_table(heads, [_cells(workload) for workload in workloads])

@@ -115,6 +115,7 @@ class GapSum(BaseModel):
     unit: str
     amount: int
     gaps: int
+    seconds: int = Field(description="how long the gaps were, together")
 
 
 class StatusAnswer(BaseModel):

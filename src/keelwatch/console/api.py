@@ -21,13 +21,13 @@ from keelwatch.console.parameters import (
     GAPS,
     LIFECYCLE,
     LOGS,
+    TAIL,
     WORKLOADS,
     openapi,
 )
 from keelwatch.console.stream import NDJSON, RecordStream, joined
 from keelwatch.query import timeline
 from keelwatch.query.filter import Filter
-from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL
 
 FOLLOW_SECONDS = 0.2
 HEARTBEAT_SECONDS = 15.0
@@ -46,40 +46,42 @@ router = APIRouter(
     responses={code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)},
 )
 
-Tail = Annotated[int, Query(ge=1, le=MAX_TAIL, description="the last N records")]
+Tail = Annotated[int, Depends(TAIL)]
 Follow = Annotated[bool, Query(description="keep the answer open and send what arrives")]
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {NDJSON: {}}, "description": "one object a line"}
 }
 
 
-@router.get("/logs", summary="Log lines", responses=_STREAM, openapi_extra=openapi("logs"))
+@router.get("/logs", summary="Log lines", responses=_STREAM, openapi_extra=openapi("logs", tail=True))
 async def get_logs(
     request: Request,
     wanted: Annotated[Filter, Depends(LOGS)],
-    tail: Tail = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Log lines, oldest first."""
     return await _records(request, "logs", wanted, tail, follow)
 
 
-@router.get("/events", summary="Runtime events", responses=_STREAM, openapi_extra=openapi("events"))
+@router.get(
+    "/events", summary="Runtime events", responses=_STREAM, openapi_extra=openapi("events", tail=True)
+)
 async def get_events(
     request: Request,
     wanted: Annotated[Filter, Depends(EVENTS)],
-    tail: Tail = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Events of processes and files, oldest first."""
     return await _records(request, "events", wanted, tail, follow)
 
 
-@router.get("/alerts", summary="Alerts", responses=_STREAM, openapi_extra=openapi("alerts"))
+@router.get("/alerts", summary="Alerts", responses=_STREAM, openapi_extra=openapi("alerts", tail=True))
 async def get_alerts(
     request: Request,
     wanted: Annotated[Filter, Depends(ALERTS)],
-    tail: Tail = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Alerts, oldest first."""
@@ -90,23 +92,25 @@ async def get_alerts(
     "/lifecycle",
     summary="Containers and agents that came and went",
     responses=_STREAM,
-    openapi_extra=openapi("lifecycle"),
+    openapi_extra=openapi("lifecycle", tail=True),
 )
 async def get_lifecycle(
     request: Request,
     wanted: Annotated[Filter, Depends(LIFECYCLE)],
-    tail: Tail = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Lifecycle records, oldest first."""
     return await _records(request, "lifecycle", wanted, tail, follow)
 
 
-@router.get("/gaps", summary="What was not observed", responses=_STREAM, openapi_extra=openapi("gaps"))
+@router.get(
+    "/gaps", summary="What was not observed", responses=_STREAM, openapi_extra=openapi("gaps", tail=True)
+)
 async def get_gaps(
     request: Request,
     wanted: Annotated[Filter, Depends(GAPS)],
-    tail: Tail = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Gaps, oldest first."""
@@ -119,7 +123,7 @@ async def get_gaps(
 async def get_timeline(
     request: Request,
     wanted: Annotated[Filter, Depends(COMMON)],
-    tail: Annotated[int, Query(ge=1, le=timeline.MAX_TAIL)] = DEFAULT_TAIL,
+    tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
     """Records of every kind, oldest first; `record` is log, event, alert, lifecycle or gap."""
@@ -166,7 +170,7 @@ async def _records(request: Request, table: str, wanted: Filter, tail: int, foll
     """The first block is fetched before the answer begins, so that a wrong question gets its 400."""
     history = _history(request)
     cursor = history.cursor((table,))
-    blocks = history.lines(table, wanted, tail)
+    blocks = history.lines(table, wanted, max(tail, 1))  # who wants none has still to be understood
     first = await run_in_threadpool(_first, blocks, tail)
     rest = _following(request, wanted, cursor) if follow else _nothing()
     return RecordStream(joined(first, rest))
@@ -175,7 +179,8 @@ async def _records(request: Request, table: str, wanted: Filter, tail: int, foll
 def _first(blocks: Iterator[bytes], tail: int) -> Iterator[bytes]:
     """A short answer is read whole, so that a slow client does not keep a connection of the store."""
     if tail <= _BUFFERED:
-        return iter(list(blocks))
+        found = list(blocks)
+        return iter(found if tail else [])
     head = next(blocks, b"")
     return _chain(head, blocks)
 

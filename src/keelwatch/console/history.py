@@ -17,6 +17,7 @@ from keelwatch import __version__
 from keelwatch.ingest.agents import Agent
 from keelwatch.ingest.intake import Intake
 from keelwatch.query import follow, histogram, records, status, timeline, workloads
+from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import JSON_COLUMNS, Query
 from keelwatch.query.times import rfc3339
@@ -50,7 +51,8 @@ class History:
 
     def timeline(self, wanted: Filter, tail: int) -> list[Record]:
         """The last `tail` records of all tables, oldest first; `record` says what each one is."""
-        tail = min(tail, timeline.MAX_TAIL)
+        if not 0 <= tail <= timeline.MAX_TAIL:
+            raise QuestionError("tail", f"{tail} records", f"ask for 0 to {timeline.MAX_TAIL}")
         parts = {table: self.rows(table, wanted, tail) for table in timeline.tables_for(wanted)}
         return timeline.merged(parts, tail)
 
@@ -76,8 +78,8 @@ class History:
         return timeline.merged(parts, records.MAX_TAIL), moved
 
     def alert(self, identifier: str) -> Record | None:
-        """One alert, or None."""
-        return next(iter(self._rows(records.alert_by_id(identifier))), None)
+        """The alert with this id or, if there is only one, with an id that begins like this; or None."""
+        return records.the_one(identifier, self._rows(records.alert_by_id(identifier)))
 
     def workloads(self, wanted: Filter) -> list[Record]:
         """Workloads with their instances; counts are of the asked time, else of the last day."""

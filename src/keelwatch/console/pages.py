@@ -56,7 +56,10 @@ def alerts(request: Request, reader: Reads, viewer: Views) -> HTMLResponse:
 @router.get("/alerts/{id_}")
 def alert(request: Request, reader: Reads, viewer: Views, id_: str) -> HTMLResponse:
     """One alert with its story."""
-    found = reader.alert(id_)
+    try:
+        found = reader.alert(id_)
+    except FilterError as error:
+        return _missing(request, viewer, "No such alert", str(error))
     if found is None:
         return _missing(request, viewer, "No such alert", "The address may be cut off.")
     shown = view_alerts.alert_page(reader, found)

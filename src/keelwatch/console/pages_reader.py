@@ -42,7 +42,7 @@ class HistoryReader(Reader):
 
     def alert(self, id_: str) -> Record | None:
         """One alert."""
-        return self._history.alert(id_)
+        return _asked(lambda: self._history.alert(id_))
 
     def workloads(self, filters: Filters) -> list[Record]:
         """Workloads with their instances and counts."""

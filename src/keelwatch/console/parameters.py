@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
 
 from keelwatch.console.auth import ApiError
+from keelwatch.query import timeline
 from keelwatch.query.filter import Filter
+from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL
 
 _SHARED = (
     "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector", "since",
@@ -62,14 +65,27 @@ def filter_reader(*own: str) -> Reader:
     return read
 
 
-def openapi(table: str) -> dict[str, Any]:
+def read_tail(request: Request) -> int:
+    """How many records are asked for; what is too many is for the question to say."""
+    given = request.query_params.get("tail", str(DEFAULT_TAIL))
+    if not re.fullmatch(r"[0-9]{1,9}", given, re.ASCII):
+        raise ApiError(
+            400, "bad_tail", f"tail: {given[:40]!r} is not a number of records", f"0 to {MAX_TAIL}"
+        )
+    return int(given)
+
+
+def openapi(table: str, *, tail: bool = False) -> dict[str, Any]:
     """The parameters of a table for OpenAPI: the reader takes them from the request itself."""
-    return {
-        "parameters": [
-            {"name": name, "in": "query", "schema": {"type": "string"}, "description": DESCRIPTIONS[name]}
-            for name in (*_SHARED, *OWN[table])
-        ]
-    }
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "schema": {"type": "string"}, "description": DESCRIPTIONS[name]}
+        for name in (*_SHARED, *OWN[table])
+    ]
+    if tail:
+        most = timeline.MAX_TAIL if table == "timeline" else MAX_TAIL
+        schema = {"type": "integer", "minimum": 0, "maximum": most, "default": DEFAULT_TAIL}
+        found.append({"name": "tail", "in": "query", "schema": schema, "description": "the last N records"})
+    return {"parameters": found}
 
 
 OWN: dict[str, tuple[str, ...]] = {
@@ -90,3 +106,4 @@ ALERTS = filter_reader(*OWN["alerts"])
 LIFECYCLE = filter_reader(*OWN["lifecycle"])
 GAPS = filter_reader(*OWN["gaps"])
 WORKLOADS = filter_reader()
+TAIL = read_tail

@@ -14,7 +14,7 @@ import orjson
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from keelwatch.kit.text import length_of, parse_time, printable, short_time
+from keelwatch.kit.text import amount_of, parse_time, printable, short_time
 from keelwatch.query.filter import KINDS
 
 HUES = 8
@@ -133,8 +133,7 @@ def source_words(value: str) -> str:
 
 def lost(gap: Mapping[str, Any]) -> str:
     """How much a gap lost: `12 events`, or how long nothing was observed."""
-    unit = gap.get("unit") or ""
-    return length_of(gap) if unit == "intervals" else f"{number(gap.get('amount'))} {visible(unit)}"
+    return visible(amount_of(gap))
 
 
 def how_words(value: str) -> str:

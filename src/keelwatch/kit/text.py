@@ -17,6 +17,7 @@ _UNSAFE = re.compile(
     "\ud800-\udfff]"
 )
 _LINE_BREAKS = re.compile("[\n\r\x0b\x0c\x85\u2028\u2029]")
+_TIMES = frozenset({"intervals", "seconds"})
 _NAMED = {"\n": "\\n", "\r": "\\r"}
 
 
@@ -56,18 +57,43 @@ def age(rfc3339: str, now: datetime | None = None) -> str:
 
 
 def gap_text(gap: Mapping[str, Any]) -> str:
-    """What a gap cost: `exec: 12 events lost, ring_full`, or `all: not observed for 6m, agent_down`."""
+    """What a gap cost: `exec: 12 events lost, ring_full`, or `all: not observed for 6 min, agent_down`."""
     what, cause = gap.get("what", ""), gap.get("cause", "")
-    if gap.get("unit") == "intervals":
-        return f"{what}: not observed for {length_of(gap)}, {cause}"
-    return f"{what}: {gap.get('amount', 0)} {gap.get('unit', '')} lost, {cause}"
+    if gap.get("unit") in _TIMES:
+        return f"{what}: not observed for {amount_of(gap)}, {cause}"
+    return f"{what}: {amount_of(gap)} lost, {cause}"
+
+
+def amount_of(gap: Mapping[str, Any]) -> str:
+    """`1,200 events`, `1 event`, or how long nothing was observed."""
+    unit, amount = str(gap.get("unit") or ""), int(gap.get("amount") or 0)
+    if unit == "intervals":
+        return length_of(gap)
+    if unit == "seconds":
+        return duration(amount)
+    return f"{amount:,} {_one(unit) if amount == 1 else unit}"
+
+
+def _one(unit: str) -> str:
+    return "batch" if unit == "batches" else unit.removesuffix("s")
+
+
+def duration(seconds: int) -> str:
+    """`22 s`, `5 min 3 s`, `2 h 10 min`, `3 d 4 h`: the two greatest units."""
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "a moment"
 
 
 def length_of(gap: Mapping[str, Any]) -> str:
-    """How long a gap was, as `age` writes it; "a moment" where it has no length."""
-    end = parse_time(str(gap.get("to_time", "")))
-    length = age(str(gap.get("from_time", "")), end) if end else ""
-    return "a moment" if length in ("", "0s") else length
+    """How long a gap was; "a moment" where it has no length."""
+    begin, end = (parse_time(str(gap.get(name, ""))) for name in ("from_time", "to_time"))
+    return duration(max(0, int((end - begin).total_seconds()))) if begin and end else "a moment"
 
 
 def parse_time(rfc3339: str) -> datetime | None:

@@ -5,8 +5,9 @@ Names of columns and of the API's fields are the same (docs/reference/records.md
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.errors import QuestionError
@@ -87,8 +88,8 @@ class Span:
 
 def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL, *, oldest: bool = False) -> Query:
     """The last `tail` matching records (or the first ones), oldest first."""
-    if not 1 <= tail <= MAX_TAIL:
-        raise QuestionError("tail", f"{tail} records", f"ask for 1 to {MAX_TAIL}")
+    if not 0 <= tail <= MAX_TAIL:
+        raise QuestionError("tail", f"{tail} records", f"ask for 0 to {MAX_TAIL}")
     found = table_conditions(table, wanted, now)
     columns = ", ".join(SHAPES[table].columns)
     order = ", ".join(f"{name} {'ASC' if oldest else 'DESC'}" for name in ("time", "spool", "seq", "row"))
@@ -116,9 +117,20 @@ def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query
 
 
 def alert_by_id(identifier: str) -> Query:
-    """One alert."""
+    """The alert with this id, or up to two whose ids begin with it, the exact one first."""
     columns = ", ".join(SHAPES["alerts"].columns)
-    return Query(f"SELECT {columns} FROM alerts WHERE id = {{id:String}} LIMIT 1", {"id": identifier})
+    return Query(
+        f"SELECT {columns} FROM alerts WHERE startsWith(id, {{id:String}}) "
+        "ORDER BY id = {id:String} DESC, id LIMIT 1 BY id LIMIT 2",
+        {"id": identifier},
+    )
+
+
+def the_one(identifier: str, found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The alert that is meant, of those that alert_by_id finds."""
+    if len(found) > 1 and found[0]["id"] != identifier:
+        raise QuestionError("id", f"several alerts' ids begin with {identifier!r}", "write more of it")
+    return found[0] if found and identifier else None
 
 
 def table_conditions(table: str, wanted: Filter, now: int) -> Conditions:

@@ -11,7 +11,8 @@ SIZES = Query(
 )
 
 RECENT_GAPS = Query(
-    "SELECT cause, what, unit, sum(amount) AS amount, count() AS gaps FROM gaps "
+    "SELECT cause, what, unit, sum(amount) AS amount, count() AS gaps, "
+    "toUInt64(sum(greatest(0, dateDiff('second', from_time, to_time)))) AS seconds FROM gaps "
     "WHERE time > now64(9, 'UTC') - toIntervalDay(1) GROUP BY cause, what, unit ORDER BY cause, what",
     {},
 )

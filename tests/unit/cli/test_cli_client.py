@@ -12,6 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner
 
+from keelwatch.cli.client import HubClient
+from keelwatch.cli.config import Connection
+from keelwatch.cli.errors import CliError
+from keelwatch.cli.found import tell_amount
 from keelwatch.cli.main import main
 
 LINE = '{"time":"2026-11-23T16:12:57.123456789Z","message":"hello","pod":"p","container":"c"}\n'
@@ -71,7 +75,7 @@ def test_filters_become_parameters(hub: str) -> None:
 
 
 def test_a_pod_is_named_as_with_kubectl(hub: str) -> None:
-    Peer.answer = (200, b"")
+    Peer.answer = (200, LINE.encode())
     assert run("events", "pod/checkout-1", "--hub", hub)[0] == 0
     assert Peer.asked[0][1] == {"pod": ["checkout-1"], "phase": ["run"]}
 
@@ -97,8 +101,9 @@ def test_statuses_become_exit_codes(hub: str, status: int, code: int) -> None:
     Peer.answer = (status, b'{"error":{"code":"x","message":"what is wrong","hint":"do this"}}')
     found, out, err = run("logs", "--hub", hub, "--token", "t")
     assert (found, out) == (code, "")
-    assert f"what is wrong (HTTP {status})" in err
-    assert "do this" in err
+    said = "the hub does not know this token" if status == 401 else "what is wrong"
+    assert f"{said} (HTTP {status})" in err
+    assert status == 401 or "do this" in err
 
 
 def test_an_alert_that_is_not_there_is_exit_code_1(hub: str) -> None:
@@ -127,3 +132,40 @@ def test_wrong_options_are_exit_code_2() -> None:
     assert run("logs", "--no-such-option")[0] == 2
     assert run("alerts", "--priority", "high")[0] == 2
     assert run("no-such-command")[0] == 2
+
+
+def told(filters: dict[str, str], hub: str) -> str:
+    try:
+        tell_amount(HubClient(Connection(hub)), filters, "log lines", 0)
+    except CliError as error:
+        return f"{error.exit_code}: " + error.message.partition("\n")[0]
+    return ""
+
+
+def test_a_name_that_the_hub_does_not_know_is_said(hub: str) -> None:
+    Peer.answer = (200, b'{"workloads":[]}')
+    shop = {"namespace": "shop", "workload": "nosuch"}
+    assert told(shop, hub) == "1: no workload 'nosuch' is known in namespace 'shop'"
+    assert Peer.asked[-1][:2] == ("/api/v1/workloads", {"namespace": ["shop"], "workload": ["nosuch"]})
+    assert told({"namespace": "shpo"}, hub) == "1: no workload is known in namespace 'shpo'"
+    assert told({"grep": "x"}, hub) == ""
+    assert told({"workload": "w", "follow": "true"}, hub) == ""
+    Peer.answer = (200, b'{"workloads":[{}]}')
+    assert told({"workload": "silent"}, hub) == ""
+
+
+def test_it_is_said_that_there_is_more(hub: str) -> None:
+    Peer.answer = (200, LINE.encode() * 1000)
+    assert "These are the newest 1000 log lines; --tail N for more." in run("logs", "--hub", hub)[2]
+    assert run("logs", "--hub", hub, "--tail", "1000")[2] == ""
+    Peer.answer = (200, LINE.encode() * 999)
+    assert run("logs", "--hub", hub)[2] == ""
+
+
+@pytest.mark.parametrize("arguments", [("events", "--kind", "nonsense"), ("gaps", "--what", "nonsense")])
+def test_a_class_that_is_none_is_refused_with_those_there_are(hub: str, arguments: tuple[str, ...]) -> None:
+    code, _, err = run(*arguments, "--hub", hub)
+    assert code == 2
+    assert "nonsense" in err
+    assert "rename" in err
+    assert not Peer.asked

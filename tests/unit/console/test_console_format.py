@@ -90,5 +90,5 @@ def test_instances_are_named_by_what_is_known() -> None:
 def test_gaps_tell_what_or_how_long() -> None:
     times = {"from_time": "2026-11-23T16:00:00Z", "to_time": "2026-11-23T16:06:00Z"}
     assert form.lost({"amount": 1200, "unit": "events", **times}) == "1,200 events"
-    assert form.lost({"amount": 1, "unit": "intervals", **times}) == "6m"
+    assert form.lost({"amount": 1, "unit": "intervals", **times}) == "6 min"
     assert form.lost({"amount": 1, "unit": "intervals"}) == "a moment"
