@@ -6,7 +6,6 @@ The kubelet's names tell who wrote them: `<namespace>_<pod>_<uid>/<container>/<r
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from keelwatch.capture.logs import Follower, LogTarget
+from keelwatch.capture.logs.paths import LOG, identity_of
 from keelwatch.capture.logs.rotation import is_gone
 from keelwatch.model.identity import Identity
 
@@ -22,7 +22,6 @@ PATIENCE = 10.0
 MAX_FILES = 10_000
 PREFIX = "path:"
 """What the names of such streams begin with; others are container ids."""
-_LOG = re.compile(r"(\d{1,9})\.log")
 
 
 class LogRoots:
@@ -66,21 +65,6 @@ class LogRoots:
                         yield from _logs(container)
 
 
-def identity_of(path: Path, host: Identity) -> Identity:
-    """Whose log it is, as far as its path tells; the owning workload stays open."""
-    namespace, pod, uid = path.parent.parent.name.split("_")
-    names = ("namespace", "pod", "pod_uid", "container", "restart")
-    return replace(
-        host,
-        namespace=namespace,
-        pod=pod,
-        pod_uid=uid,
-        container=path.parent.name,
-        restart=int(path.stem),
-        identity_source=" ".join([host.identity_source, *(f"{name}=path" for name in names)]),
-    )
-
-
 def path_stream(follower: Follower, path: Path) -> str:
     """The stream that was begun for this log before its container was known, or ""."""
     where = real(path)
@@ -102,7 +86,7 @@ def _logs(folder: Path) -> list[Path]:
     return [
         Path(entry.path)
         for entry in _entries(folder)
-        if _LOG.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        if LOG.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
     ]
 
 

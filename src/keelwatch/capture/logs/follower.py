@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keelwatch.capture.logs.batch import LogBatch, LogRound, LogTarget
+from keelwatch.capture.logs.paths import identity_of
 from keelwatch.capture.logs.position import Position, utf8
 from keelwatch.capture.logs.rotation import is_gone
 from keelwatch.capture.logs.stream import Chunk, LogStream
@@ -162,7 +163,9 @@ class Follower:
     def _vanished(self, name: str, position: Position) -> Gap:
         now = clock.now()
         detail = f"{position.path} was deleted while nobody followed it, read to byte {position.offset}"
-        about = replace(self._node, container_id=name)
+        about = identity_of(Path(position.path), self._node)
+        if about is self._node:
+            about = replace(about, container_id=name)
         return Gap("logs", "log_vanished", now, now, 0, "bytes", about, detail)
 
     def close(self) -> None:
