@@ -95,10 +95,6 @@ class Pipeline:
         else:
             self._detect(event)
 
-    def replace_rules(self, rules: RuleSet) -> None:
-        """Use another rule set from the next event on."""
-        self._rules = rules
-
     def sweep(self) -> None:
         """Ask for ended host processes to be forgotten; done on the sensor's thread."""
         self._sweep.set()
