@@ -19,6 +19,7 @@ from keelwatch.cli.output import Record, emit, print_each, safe, styled
 from keelwatch.kit.text import short_time
 from keelwatch.model.observation import KINDS
 
+_KINDS = tuple(kind for kind in KINDS if kind not in ("fork", "exit"))  # these only move the process tree
 _EXAMPLES = """
 keelwatch events -n shop deploy/checkout --since 10m
 keelwatch events --kind exec -f
@@ -32,7 +33,7 @@ keelwatch events --kind setns --since 24h -o json
 @with_grep
 @with_setup
 @click.option(
-    "--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only this class: {', '.join(KINDS)}."
+    "--kind", type=click.Choice(_KINDS), metavar="KIND", help=f"Only this class: {', '.join(_KINDS)}."
 )
 @click.option("--type", "type_", metavar="SYSCALL", help="Only this system call: execve, openat …")
 @output_option("table", "json", "yaml")

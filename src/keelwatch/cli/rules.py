@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from keelwatch.cli.errors import NOT_FOUND, OK
+from keelwatch.cli.errors import NOT_FOUND, OK, USAGE, CliError
 from keelwatch.cli.options import HelpfulCommand, output_option, write_examples
 from keelwatch.cli.output import (
     PRIORITY_STYLES,
@@ -20,6 +20,8 @@ from keelwatch.cli.output import (
     styled,
 )
 from keelwatch.detect import RuleError, RuleErrors, RuleSet, default_rules_dir, load_rules
+from keelwatch.detect.errors import Problems
+from keelwatch.detect.rules import rule_files
 
 _CHECK_EXAMPLES = """
 keelwatch rules check my-rules.yaml
@@ -54,6 +56,9 @@ def check(ctx: click.Context, paths: tuple[Path, ...], output: str, *, with_defa
 
     Ends with status 1 if there is a mistake. Warnings do not change the status.
     """
+    for path in paths:
+        if not rule_files([path], Problems()):
+            raise CliError(f"{path}: no rule files", USAGE, "Rule files end in .yaml or .yml.")
     chosen = (default_rules_dir(), *paths) if with_default else paths
     loaded: RuleSet | None = None
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 
@@ -45,6 +46,17 @@ class RuleErrors(Exception):  # noqa: N818  # the plural says that it carries al
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = list(errors)
         self.warnings = list(warnings)
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """A hint naming the known word that is most like this one; "" when none is."""
+    found = closest(name, known)
+    return f"did you mean {found!r}?" if found else ""
+
+
+def closest(name: str, known: Iterable[str], least: float = 0.6) -> str:
+    """The known word that is most like this one, at least so much (difflib's ratio); "" when none is."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=least)), "")
 
 
 @dataclass(slots=True)

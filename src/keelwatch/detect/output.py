@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from keelwatch.detect.errors import Problems
+from keelwatch.detect.errors import Problems, similar
 from keelwatch.detect.fields import FIELDS, Field, FieldValue, Type
-from keelwatch.detect.resolve import read_argument, similar
+from keelwatch.detect.resolve import read_argument
 from keelwatch.detect.text import Text
 from keelwatch.model.event import Event
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from keelwatch.detect import ast, lexer
+from keelwatch.detect.errors import similar
 from keelwatch.detect.lexer import Lexer, SyntaxFault
 from keelwatch.detect.operators import LISTS, NUMERIC, OPERATORS, TRANSFORMERS, UNARY, UNSUPPORTED
 
@@ -116,7 +117,8 @@ class _Parser:
         if found in UNSUPPORTED:
             raise SyntaxFault(at, f"the operator {found!r} is not supported yet", UNSUPPORTED[found])
         if found not in OPERATORS:
-            self._fail(f"expected an operator behind {name}", "one of " + " ".join(OPERATORS))
+            meant = similar(found, OPERATORS) if found else ""
+            self._fail(f"expected an operator behind {name}", meant or "one of " + " ".join(OPERATORS))
         if found.isalpha():
             self._lexer.at = at + len(found)
         return OPERATORS[found], at

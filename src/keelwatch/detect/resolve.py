@@ -5,15 +5,14 @@ Each macro is resolved once, so a mistake in it is reported once, where it stand
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from keelwatch.detect import ast
 from keelwatch.detect.definitions import Definition, Definitions
-from keelwatch.detect.errors import Place, Problems
+from keelwatch.detect.errors import Place, Problems, closest, similar
 from keelwatch.detect.fields import FIELDS, Constant, Field, Takes, Type
 from keelwatch.detect.lexer import SyntaxFault, unescape
-from keelwatch.detect.operators import BYTES, NUMERIC, TEXTUAL
+from keelwatch.detect.operators import BYTES, LISTS, NUMERIC, TEXTUAL
 from keelwatch.detect.parser import parse
 from keelwatch.detect.text import Text
 
@@ -31,6 +30,11 @@ PLUGIN_FAMILIES = frozenset({"ka", "jevt", "ct", "gcp", "okta", "github", "json"
 """First parts of field names that belong to other sources."""
 INTEGER_BOUND = 1 << 63
 MAX_INDEX = 100
+FEW_VALUES = 4
+"""More values than this in one check are values, and none of them the name of a list."""
+SHORTEST_NAME = 4
+LIKE_A_NAME = 0.8
+"""How like a list's name a word is that was perhaps meant to be it (difflib's ratio)."""
 QUOTES = ("'", '"')
 
 
@@ -180,12 +184,25 @@ class Resolver:
                 except ValueError as error:
                     self._problems.error(text.place(value.at), str(error))
                     sound = False
+        if check.operator in LISTS and len(check.values) <= FEW_VALUES:
+            for value in check.values:
+                self._doubt_list(value, text)
         return tuple(dict.fromkeys(found)) if sound else None
 
     def _expand(self, value: ast.Value, operator: str) -> tuple[str, ...]:
-        if value.bare and operator in ("in", "intersects", "pmatch") and value.text in self._known.list:
+        if value.bare and operator in LISTS and value.text in self._known.list:
             return self._list(value.text)
         return (value.text,)
+
+    def _doubt_list(self, value: ast.Value, text: Text) -> None:
+        """Say so when a word was perhaps meant to name a list: a wrong name is a value like any other."""
+        if not value.bare or value.text in self._known.list:
+            return
+        alone = not text.value[: value.at].rstrip().endswith(("(", ","))  # `in shells`, without parentheses
+        meant = list_meant(value.text, self._known.list)
+        if alone or meant:
+            hint = f"did you mean {meant}?" if meant else "a value stands in parentheses"
+            self._problems.warn(text.place(value.at), f"no list {value.text!r}", hint)
 
     def _list(self, name: str) -> tuple[str, ...]:
         if name in self._lists:
@@ -278,6 +295,20 @@ def constant(field: Field, written: str, operator: str) -> Constant:
     return written
 
 
+def list_meant(word: str, lists: Iterable[str]) -> str:
+    """The list whose name the word nearly is, or whose name begins so; "" when it looks like a value.
+
+    Programs are often called nearly like a list (sshd, python3), but hardly in the plural.
+    """
+    if not word.isidentifier() or len(word) < SHORTEST_NAME:
+        return ""
+    for name in lists:
+        names = {name, name.split("_")[0]} if word.endswith("s") else {name}
+        if closest(word, names, LIKE_A_NAME):
+            return name
+    return ""
+
+
 def _number(field: Field, written: str) -> int:
     try:
         value = int(written, 16) if written[:2] in ("0x", "0X") else int(written[:32], 10)
@@ -294,9 +325,3 @@ def _hex(written: str) -> str:
     except ValueError:
         raise ValueError(f"{written!r} is not a string of hex digits") from None
     return written
-
-
-def similar(name: str, known: Iterable[str]) -> str:
-    """A hint naming the known word that is most like this one; "" when none is."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {found[0]!r}?" if found else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from keelwatch.detect import ast
 from keelwatch.detect.compile import Matcher, compile_kind
 from keelwatch.detect.definitions import Definition, define
-from keelwatch.detect.errors import Place, Problems, RuleErrors, RuleWarning
+from keelwatch.detect.errors import Place, Problems, RuleErrors, RuleWarning, similar
 from keelwatch.detect.fields import TYPES
 from keelwatch.detect.load import MAX_FILE, Item, load
 from keelwatch.detect.output import Template, parse_template
@@ -147,11 +147,16 @@ def _warn(definition: Definition, condition: ast.Node, kinds: frozenset[str], pr
     absent = {test.field.name: test.field.missing for test in tests if not test.field.supplied}
     fields = ", ".join(f"{name} ({why})" for name, why in absent.items())
     place = definition.place
+    observed = {name for names in TYPES.values() for name in names}
+    types = sorted(_event_types(tests) - observed)
+    meant = next(filter(None, (similar(name, observed) for name in types)), "")
     if not kinds:
         because = f"; not supplied: {fields}" if fields else ""
-        types = sorted(_event_types(tests) - {name for names in TYPES.values() for name in names})
         because += f"; not observed: {', '.join(types)}" if types else ""
-        problems.warn(place, f"rule {definition.name!r} never fires{because}")
+        problems.warn(place, f"rule {definition.name!r} never fires{because}", meant)
+    elif types:
+        what = f"tests event types that are not observed: {', '.join(types)}"
+        problems.warn(place, f"rule {definition.name!r} {what}", meant)
     for note in sorted({test.field.caveat for test in tests if test.field.caveat}):
         problems.warn(place, f"rule {definition.name!r}: {note}")
     if kinds and fields:

@@ -292,3 +292,45 @@ def test_outputs_stay_on_one_line():
     assert alert.output.startswith("id a\\nb\\x1b[31m\\u202e x")
     assert alert.output.isprintable()
     assert len(alert.output) < 5000
+
+
+def doubts(condition):
+    head = "- list: shell_binaries\n  items: [sh, bash]\n- list: docker_binaries\n  items: [docker]\n"
+    rule = f"- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: ERROR\n"
+    return [f"{one.message} ({one.hint})" for one in parse_rules(head + rule).warnings]
+
+
+@pytest.mark.parametrize("word", ["shels", "shell_binarys", "shel_binaries"])
+def test_a_word_that_is_nearly_a_lists_name_is_doubted(word):
+    found = doubts(f"evt.type = execve and proc.name in ({word})")
+    assert found == [f"no list {word!r} (did you mean shell_binaries?)"]
+
+
+def test_a_list_without_parentheses_must_be_one():
+    assert doubts("evt.type = execve and proc.name in nosuch") == [
+        "no list 'nosuch' (a value stands in parentheses)"
+    ]
+    assert doubts("evt.type = execve and proc.name in shell_binaries") == []
+
+
+@pytest.mark.parametrize(
+    "word", ["bash", "docker", "sh", "dockerd", "shell", "python3", "zsh", '"shels"', "/bin/shels"]
+)
+def test_a_value_is_no_wrong_name(word):
+    assert doubts(f"evt.type = execve and proc.name in ({word})") == []
+
+
+def test_an_event_type_that_is_not_observed_is_told():
+    assert doubts("evt.type = connect") == ["rule 'r' never fires; not observed: connect ()"]
+    assert doubts("evt.type in (execve, connect)") == [
+        "rule 'r' tests event types that are not observed: connect ()"
+    ]
+    assert doubts("evt.type = exceve") == [
+        "rule 'r' never fires; not observed: exceve (did you mean 'execve'?)"
+    ]
+
+
+def test_an_operator_that_is_nearly_one_is_named():
+    with pytest.raises(RuleErrors) as found:
+        doubts("proc.name startwith x")
+    assert found.value.errors[0].hint == "did you mean 'startswith'?"

@@ -77,7 +77,16 @@ def test_every_rule_says_where_it_belongs():
         assert any(tag.startswith("T1") for tag in rule.tags), rule.name
         assert "pci_8.2_containers" in rule.tags, rule.name
         shown = {field.name for field in rule.output.fields}
-        assert {"proc.cmdline", "user.uid"} <= shown or rule.priority == "NOTICE", rule.name
+        assert {"proc.exeline", "user.uid"} <= shown or rule.priority == "NOTICE", rule.name
+        columns = {
+            "kw.story",
+            "k8s.ns.name",
+            "k8s.pod.name",
+            "kw.workload",
+            "container.name",
+            "container.image",
+        }
+        assert not shown & columns, f"{rule.name}: every alert has these as fields of its own"
         assert len(rule.desc.split()) > 5, rule.name
 
 
