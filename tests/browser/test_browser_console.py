@@ -247,6 +247,33 @@ def test_what_is_not_there_is_said(analyst: Visit) -> None:
     assert "No line matches" in analyst.page.locator("main").inner_text()
 
 
+def test_an_address_that_is_none_is_answered_with_a_page(guest: Visit, hub: Hub) -> None:
+    answer = guest.page.goto("/nosuch")
+    assert answer is not None
+    assert answer.status == 404
+    assert "No such page" in guest.page.locator("main").inner_text()
+    assert guest.page.get_by_role("button", name="Log out").count() == 0
+    assert "error" in guest.page.request.get("/nosuch", headers={"accept": "application/json"}).json()
+    assert "error" in guest.page.request.get("/api/v1/nosuch", headers={"accept": "text/html"}).json()
+
+
+def test_a_narrow_screen_shows_everything(browser: Browser, hub: Hub, tmp_path: Path) -> None:
+    seen = visit(browser, hub, viewport={"width": 400, "height": 800})
+    log_in(seen.page, hub)
+    folder = Path(os.environ.get("KEELWATCH_SCREENSHOTS", str(tmp_path)))
+    for path in (*PAGES, CHECKOUT, "/alerts/01JDCNX4T9Y4V0000000000001"):
+        seen.page.goto(path)
+        name = re.sub(r"\W+", "-", path).strip("-") or "overview"
+        seen.page.screenshot(path=str(folder / f"{name}-narrow.png"), full_page=True)
+        wide = seen.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 400, f"{path}: the page itself scrolls sideways, {wide} px"
+        for link in seen.page.locator("nav[aria-label=Pages] a").all():
+            box = link.bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= box["x"] + box["width"] <= 400, path
+    seen.context.close()
+
+
 # ---- live tail
 
 

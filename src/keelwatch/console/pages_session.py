@@ -63,12 +63,18 @@ async def log_in(request: Request, auth: Authentication) -> Response:
     try:
         session = auth.log_in(form.get("token", ""), address_of(request))
     except ApiError as error:
-        problem = f"{error}. {error.hint}." if error.hint else f"{error}."
-        shown = {"next": after, "problem": problem[:1].upper() + problem[1:], "again": False}
+        shown = {"next": after, "problem": _why_not(error), "again": False}
         return render(request, "login.html", shown, None, status=error.status)
     answer = RedirectResponse(after, 303)
     auth.set_cookie(answer, session)
     return answer
+
+
+def _why_not(error: ApiError) -> str:
+    """In whole sentences, for the person who tries to log in."""
+    if error.status == 401:
+        return "This token cannot log in: the hub does not know it, or it is an agent's."
+    return f"{error}, {error.hint}.".capitalize() if error.hint else f"{error}.".capitalize()
 
 
 @router.post("/logout")

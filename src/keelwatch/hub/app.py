@@ -11,13 +11,14 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
 from keelwatch.console import api
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
+from keelwatch.console.pages_missing import asks_for_a_page, no_such_page
 from keelwatch.hub import health
 from keelwatch.hub.access import AccessLog
 from keelwatch.ingest import routes as ingest_routes
@@ -91,7 +92,9 @@ def _include_errors(app: FastAPI) -> None:
         return problem(400, "bad_parameter", f"{first['loc'][-1]}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and asks_for_a_page(request):
+            return no_such_page(request)
         return problem(error.status_code, "http", str(error.detail), headers=dict(error.headers or {}))
 
     @app.exception_handler(StoreError)
