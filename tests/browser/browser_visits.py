@@ -70,7 +70,9 @@ class Visit:
 
 def visit(browser: Browser, hub: Hub, **options: Any) -> Visit:
     """A fresh browser context that notes errors, refused scripts, and requests to other hosts."""
-    context = browser.new_context(base_url=hub.url, **({"viewport": {"width": 1360, "height": 900}} | options))
+    context = browser.new_context(
+        base_url=hub.url, **({"viewport": {"width": 1360, "height": 900}} | options)
+    )
     page = context.new_page()
     made = Visit(page, context, [], [])
     page.on("pageerror", lambda error: made.problems.append(f"page error: {error}"))

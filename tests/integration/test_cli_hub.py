@@ -131,7 +131,17 @@ def test_logs_of_all_instances_the_deleted_one_included(up: Commands) -> None:
 
 def test_alerts_and_one_of_them(up: Commands) -> None:
     table = up("alerts").splitlines()
-    assert table[0].split() == ["TIME", "(UTC)", "ID", "PRIORITY", "RULE", "WORKLOAD", "POD", "CONTAINER", "OUTPUT"]
+    assert table[0].split() == [
+        "TIME",
+        "(UTC)",
+        "ID",
+        "PRIORITY",
+        "RULE",
+        "WORKLOAD",
+        "POD",
+        "CONTAINER",
+        "OUTPUT",
+    ]
     assert len(table) == 9
     critical = up.records("alerts", "-n", "shop", "deploy/checkout", "--priority", "critical")
     drift, account = "New binary executed in a container", "Account file changed"
