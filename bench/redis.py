@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from bench.machine import cpu_seconds
 from bench.modes import MODES, alternate
 from bench.node import Node
 from bench.report import Figure, compared, median
@@ -21,6 +22,7 @@ from lab.stack import free_port
 IMAGE = "localhost/keelwatch/redis:1"
 SERVER, CLIENT = "redis-server", "redis-benchmark"
 CLIENTS = "20"
+CPU = "cpu"
 START_SECONDS = 20.0
 
 
@@ -29,9 +31,15 @@ def run(settings: Settings) -> list[Figure]:
     port = str(free_port())
     with Node() as node, containers(_image()) as kubelet:
         options = ["--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no"]
-        run_pod(kubelet, "redis", f"/usr/bin/{SERVER}", *options, image=IMAGE)
+        pid = run_pod(kubelet, "redis", f"/usr/bin/{SERVER}", *options, image=IMAGE).pid()
         _wait(port)
-        found = alternate(node, settings.redis_rounds, lambda: _benchmark(port, settings.redis_requests))
+
+        def measure() -> dict[str, float]:
+            before = cpu_seconds(pid)
+            rates = _benchmark(port, settings.redis_requests)
+            return {**rates, CPU: (cpu_seconds(pid) - before) * 1e6 / (2 * settings.redis_requests)}
+
+        found = alternate(node, settings.redis_rounds, measure)
     figures: list[Figure] = []
     for test in ("GET", "SET"):
         rate = {mode: median([at[test] for at in found[mode]]) for mode in MODES}
@@ -40,12 +48,19 @@ def run(settings: Settings) -> list[Figure]:
             compared(f"{test}, empty sys_exit", rate["floor"], "requests/s", "nothing", rate["off"]),
             compared(f"{test}, watched", rate["on"], "requests/s", "nothing", rate["off"]),
         ]
-    return [*figures, *_kept(found)]
+    used = {mode: median([at[CPU] for at in found[mode]]) for mode in MODES}
+    return [
+        *figures,
+        *_kept(found),
+        Figure("server CPU per request, nothing attached", used["off"], "µs"),
+        compared("server CPU per request, empty sys_exit", used["floor"], "µs", "nothing", used["off"]),
+        compared("server CPU per request, watched", used["on"], "µs", "nothing", used["off"]),
+    ]
 
 
 def _kept(found: dict[str, list[dict[str, float]]]) -> list[Figure]:
     """What is left of both together: the median of each round's own ratio."""
-    sums = {mode: [sum(at.values()) for at in found[mode]] for mode in MODES}
+    sums = {mode: [at["GET"] + at["SET"] for at in found[mode]] for mode in MODES}
     return [
         Figure(
             f"throughput kept, {name}",
