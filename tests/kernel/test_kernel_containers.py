@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +170,13 @@ def test_who_enters_the_hosts_namespaces_stays_the_containers(
         pod.delete()
 
 
+def _appears(path: Path) -> bool:
+    end = time.monotonic() + 3
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return path.exists()
+
+
 def test_a_child_of_the_kernel_is_reported(watch: Watch, tmp_path: Path, name: str) -> None:
     """core_pattern's pipe handler is started by the kernel, on the host, whoever crashed."""
     pattern = Path("/proc/sys/kernel/core_pattern")
@@ -179,6 +187,8 @@ def test_a_child_of_the_kernel_is_reported(watch: Watch, tmp_path: Path, name: s
     try:
         pattern.write_text(f"|{helper} %p")
         subprocess.run(["/bin/sh", "-c", "ulimit -c unlimited; kill -SEGV $$"])
+        if not _appears(tmp_path / f"{name}.ran"):
+            pytest.skip("the kernel did not run the helper: it looks for it below another root directory")
         seen = watch.wait(lambda o: o.kind == "exec" and o.script == str(helper))
         later = watch.wait(lambda o: o.kind == "open" and o.path == f"{tmp_path}/{name}.ran")
     finally:

@@ -13,7 +13,7 @@ from keelwatch.ship.freeze import gap_drafts, log_drafts
 from keelwatch.ship.spool import Spool, SpoolFullError
 
 log = logging.getLogger(__name__)
-BUDGET = 8 << 20
+BUDGET = 6 << 20
 """Bytes read in a round: what one fsync pays for."""
 IDLE = 0.2
 """Seconds between rounds that found nothing."""

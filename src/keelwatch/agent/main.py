@@ -19,6 +19,10 @@ from keelwatch.kit.memory import give_back_large_blocks
 
 log = logging.getLogger(__name__)
 EXIT_USAGE = 2
+MISSING = (
+    "no --token-file given: without the agent's token the hub accepts nothing\n"
+    "The hub makes one at its first start: agent.token in its --data folder."
+)
 
 
 def run_agent(settings: AgentSettings) -> int:
@@ -52,6 +56,8 @@ def run_agent(settings: AgentSettings) -> int:
 
 
 def _made(settings: AgentSettings, rules: RuleSet) -> Agent:
+    if settings.token_file is None:
+        raise SettingsError(MISSING)
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Agent(settings, rules)

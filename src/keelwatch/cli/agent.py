@@ -9,7 +9,6 @@ import click
 from keelwatch.agent import settings as defaults
 from keelwatch.agent.settings import AgentSettings
 from keelwatch.cli.agent_options import FILE, PATH, with_agent_options
-from keelwatch.cli.errors import USAGE, CliError
 from keelwatch.cli.options import HelpfulCommand
 
 _EXAMPLES = """
@@ -33,12 +32,6 @@ def command(**options: Any) -> None:
 
     It ends on SIGTERM or Ctrl-C, and continues where it stopped.
     """
-    if options["token_file"] is None:
-        raise CliError(
-            "no --token-file given: without the agent's token the hub accepts nothing",
-            USAGE,
-            "The hub makes one at its first start: agent.token in its --data folder.",
-        )
     from keelwatch.agent.main import run_agent
 
     raise SystemExit(run_agent(settings_of(options)))
