@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 GROW_AFTER = 50
 """Requests that went well after which one is tried that is twice as large, if a 413 made them smaller."""
 
-REQUEST = 8 << 20
-"""Bytes of frames in a request (more if the first frame is larger): some 50 MB of log text."""
+REQUEST = 6 << 20
+"""Bytes of frames in a request (more if the first frame is larger): some 35 MB of log text."""
 
 BULK = 1 << 20
 """Bytes of a request after which more of that kind is expected: the next one is worth waiting for."""
