@@ -23,8 +23,8 @@ from keelwatch.model.identity import Identity
 log = logging.getLogger(__name__)
 LOOK_EVERY = 5
 """Rounds between looks for log files that belong to no container."""
-SLOW_EVERY = 10
-"""Rounds between looks at what changes rarely: a scan of all runtimes, the clock."""
+SLOW_EVERY = 30
+"""Rounds between scans of all runtimes: with a sensor only what it missed is found by them."""
 
 
 class Housekeeping:
@@ -67,6 +67,7 @@ class Housekeeping:
     def round(self) -> None:
         """One round. What fails (a full disk, say) does not keep the rest from being done."""
         _guarded(self._alive.beat)
+        self._enricher.boot_offset = clock.boot_offset()
         if self._rounds % (SLOW_EVERY if self._sensor else 2) == 0:
             _guarded(self._slow)
         _guarded(self._pipeline.flush_repeats)
@@ -83,7 +84,6 @@ class Housekeeping:
             self._outbox.gap(gap)
 
     def _slow(self) -> None:
-        self._enricher.boot_offset = clock.boot_offset()
         self._catalog.scan()
         self._pipeline.sweep()
 
