@@ -79,7 +79,7 @@ def show(name: str, figures: Sequence[Figure]) -> None:
 
 
 def save(folder: Path, name: str, figures: Sequence[Figure], *, quick: bool) -> None:
-    """Write folder/NAME.json."""
+    """Write folder/NAME.json; a quick run does not replace a real one."""
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "name": name,
@@ -88,4 +88,4 @@ def save(folder: Path, name: str, figures: Sequence[Figure], *, quick: bool) -> 
         "machine": describe(),
         "figures": [figure.as_json() for figure in figures],
     }
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+    (folder / f"{name}{'.quick' if quick else ''}.json").write_text(json.dumps(record, indent=2) + "\n")

@@ -45,6 +45,8 @@ def test_the_file_has_machine_and_figures(tmp_path: Path) -> None:
     assert record["machine"]["cores"] >= 1
     assert record["machine"]["kernel"]
     assert not record["quick"]
+    save(tmp_path / "out", "opens", [Figure("a", 9.9, "ns")], quick=True)
+    assert json.loads((tmp_path / "out" / "opens.json").read_text()) == record
 
 
 @pytest.mark.parametrize(("lost", "status"), [(0, 0), (3, 1)])
