@@ -257,6 +257,11 @@ def test_an_address_that_is_none_is_answered_with_a_page(guest: Visit, hub: Hub)
     assert "error" in guest.page.request.get("/api/v1/nosuch", headers={"accept": "text/html"}).json()
 
 
+TOO_WIDE = """[...document.querySelectorAll("body *:not(.scroll *)")]
+    .filter((one) => one.getBoundingClientRect().right > 401)
+    .map((one) => `${one.tagName}.${one.className}`).slice(0, 8).join(" ")"""
+
+
 def test_a_narrow_screen_shows_everything(browser: Browser, hub: Hub, tmp_path: Path) -> None:
     seen = visit(browser, hub, viewport={"width": 400, "height": 800})
     log_in(seen.page, hub)
@@ -266,7 +271,7 @@ def test_a_narrow_screen_shows_everything(browser: Browser, hub: Hub, tmp_path: 
         name = re.sub(r"\W+", "-", path).strip("-") or "overview"
         seen.page.screenshot(path=str(folder / f"{name}-narrow.png"), full_page=True)
         wide = seen.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 400, f"{path}: the page itself scrolls sideways, {wide} px"
+        assert wide <= 400, f"{path}: {wide} px wide, by {seen.page.evaluate(TOO_WIDE)}"
         for link in seen.page.locator("nav[aria-label=Pages] a").all():
             box = link.bounding_box()
             assert box is not None
