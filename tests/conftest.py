@@ -21,6 +21,11 @@ from lab import (
 from lab.pod import sleeping_pod
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests last: its driver leaves an event loop running that others cannot have."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def lab_containerd() -> Iterator[Containerd]:
     """A containerd of its own with the pause and workload images."""
