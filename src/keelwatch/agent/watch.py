@@ -11,7 +11,7 @@ from keelwatch.decode.sensor import decode
 from keelwatch.kit.worker import Worker
 from keelwatch.model.observation import Observation
 
-DRAIN_MS = 100
+DRAIN_MS = 50
 """How long a drain waits for the first record: it bounds how long a settled record is held."""
 
 
