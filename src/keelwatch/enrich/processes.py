@@ -165,7 +165,20 @@ class ProcessTree:
         at = self._adopters.get(container_id)
         while at is not None and (at.ended or not _runs(at)):
             at = at.parent
-        return at
+        return at or self._shim_of(container_id)
+
+    def _shim_of(self, container_id: str) -> Process | None:
+        """Ask a process of the container that still runs who its parent on the node is now."""
+        for at in [p for p in self._now.values() if container_id and p.container_id == container_id]:
+            now = procfs.read_process(at.pid)
+            if now is None or not _same(now.start, at.start) or now.ppid <= 0:
+                continue
+            found = self._now.get(now.ppid) or self._adopt(now.ppid)
+            if found is not None and not found.container_id:
+                self._link(found)
+                self._adopters[container_id] = found
+                return found
+        return None
 
     def _adopt(self, pid: int) -> Process | None:
         found = procfs.read_process(pid)
