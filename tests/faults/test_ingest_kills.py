@@ -20,7 +20,7 @@ POINTS = [
     "ingest.before_insert",
     "ingest.after_insert",
     "ingest.before_answer",
-    "ingest.gap_stored",
+    "ingest.own_stored",
     "ingest.set_aside",
 ]
 LINES = 50
@@ -79,7 +79,7 @@ def check(hub: HubProcess, batches: int) -> None:
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("count", [1, 3])
 def test_kill_at_every_point(tmp_path: Path, point: str, count: int) -> None:
-    if point in ("ingest.gap_stored", "ingest.set_aside") and count > 1:
+    if point in ("ingest.own_stored", "ingest.set_aside") and count > 1:
         pytest.skip("this happens once")
     hub = HubProcess(tmp_path / "hub").start(KEELWATCH_FAULT=f"{point}:{count}")
     generator = Generator(10)

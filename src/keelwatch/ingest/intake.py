@@ -101,9 +101,9 @@ class Intake:
 
     def highest(self, table: str) -> dict[str, int]:
         """The highest stored sequence number by spool: what a follower has not seen lies above."""
-        found = self._writers[table].highest()
-        if table == "gaps":
-            found[self.recorder.spool] = self.recorder.seq
+        found = self._writers[table].highest() if table in self._writers else {}
+        if own := self.recorder.highest(table):
+            found[self.recorder.spool] = own
         return found
 
     def stored(self, spool: str) -> dict[str, int]:
