@@ -2,6 +2,7 @@
 
 python -m lab up [--directory DIR] [--replicas N] [--attack]   run shop/checkout until Ctrl-C
 python -m lab down [DIR]                                       sweep away what is left of it
+python -m lab image pause|workload [--name NAME] FILE          write an image as an OCI archive
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from lab import Containerd, Deployment, Kubelet, Pod, attack, missing_for_containers, sweep
+from lab.images import PAUSE_IMAGE, WORKLOAD_IMAGE, pause_image, workload_image, write_archive
 
 
 def main() -> int:
@@ -24,13 +26,26 @@ def main() -> int:
     up.add_argument("--attack", action="store_true", help="attack the first pod")
     down = commands.add_parser("down", help="sweep away what a killed lab left")
     down.add_argument("directory", type=Path, nargs="?", help="default: every lab whose owner is dead")
+    image = commands.add_parser("image", help="write an image as an OCI archive")
+    image.add_argument("which", choices=["pause", "workload"])
+    image.add_argument("--name", help=f"default: {PAUSE_IMAGE} or {WORKLOAD_IMAGE}")
+    image.add_argument("file", type=Path)
     options = parser.parse_args()
+    if options.command == "image":
+        return _image(options.which, options.name, options.file)
     if missing := missing_for_containers():
         print(f"lab: {missing}", file=sys.stderr)
         return 1
     if options.command == "down":
         return _down(options.directory)
     return _up(options.directory, options.replicas, options.attack)
+
+
+def _image(which: str, name: str | None, file: Path) -> int:
+    made = pause_image() if which == "pause" else workload_image()
+    made.name = name or made.name
+    print(f"{made.name} {write_archive(made, file)}")
+    return 0
 
 
 def _up(directory: Path | None, replicas: int, attacked: bool) -> int:
