@@ -62,6 +62,8 @@ def _process_columns(event: Event) -> Row:
         "exe": process.exe,
         "cmdline": process.cmdline,
         "cwd": process.cwd,
+        "entry_pid": process.entry_pid,
+        "entry_start": process.entry_start,
         "process": _json(process.summary()),
         "ancestors": _json([ancestor.summary() for ancestor in process.lineage()]),
     }

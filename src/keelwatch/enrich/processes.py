@@ -39,6 +39,7 @@ class ProcessTree:
             self._adopt(pid)
         for process in list(self._now.values()):
             self._link(process)
+        self._enter_all()
 
     def get(self, pid: int) -> Process | None:
         """The process that has this id now."""
@@ -97,6 +98,8 @@ class ProcessTree:
             script=seen.script,
             previous=_executed(before, parent),
         )
+        if seen.phase == "run":
+            _enter(process, before)
         self._now[seen.pid] = process
         return process
 
@@ -124,6 +127,8 @@ class ProcessTree:
             known.parent = self._parent(seen)
         known.start = seen.start
         known.container_id = seen.container_id or known.container_id
+        if seen.phase == "run":
+            _enter(known)
         return self._current(known, seen)
 
     def _current(self, known: Process, seen: Observation) -> Process:
@@ -196,6 +201,12 @@ class ProcessTree:
                 return
             process = process.parent
 
+    def _enter_all(self) -> None:
+        """Find the entries of processes read from /proc, parents before children."""
+        for process in list(self._now.values()):
+            for at in [*reversed(process.ancestors()), process]:
+                _enter(at)
+
 
 def _same(one: int, other: int) -> bool:
     return abs(one - other) <= START_TOLERANCE
@@ -211,6 +222,17 @@ def _name(seen: Observation) -> str:
     if seen.comm == "exe" and seen.argv:
         return seen.argv[0].rpartition("/")[2][:COMM] or seen.comm
     return seen.comm
+
+
+def _enter(process: Process, before: Process | None = None) -> None:
+    """Note by which process this one's tree entered its container; kept from what it was or came from."""
+    if process.entry_pid or not process.container_id:
+        return
+    process.entry_pid, process.entry_start = process.pid, process.start
+    for origin in (before, process.parent):
+        if origin is not None and origin.entry_pid and origin.container_id == process.container_id:
+            process.entry_pid, process.entry_start = origin.entry_pid, origin.entry_start
+            return
 
 
 def _executed(before: Process | None, parent: Process | None) -> Process | None:

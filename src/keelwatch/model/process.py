@@ -16,6 +16,9 @@ class Process:
     `(pid, start)` names a process for the life of the machine: `start` is its start time in
     nanoseconds since boot (CLOCK_BOOTTIME), so a reused pid is another process. An exec makes a new
     `Process` with the same key, so records keep the image they were made by.
+
+    `(entry_pid, entry_start)` names the process by which its tree entered the container: the entrypoint,
+    or what an exec into the container started. 0 where there is none, as for host processes.
     """
 
     pid: int
@@ -34,6 +37,8 @@ class Process:
     capabilities: int = 0
     environment: dict[str, str] = field(default_factory=dict)
     container_id: str = ""
+    entry_pid: int = 0
+    entry_start: int = 0
     exec_time: int = 0
     upper: bool = False
     memfd: bool = False

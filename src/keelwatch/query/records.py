@@ -18,7 +18,8 @@ DEFAULT_TAIL = 1000
 MAX_TAIL = 100_000
 
 _PROCESS = (
-    "pid", "ppid", "uid", "gid", "loginuid", "tty", "comm", "exe", "cmdline", "cwd", "process", "ancestors",
+    "pid", "ppid", "uid", "gid", "loginuid", "tty", "comm", "exe", "cmdline", "cwd",
+    "entry_pid", "entry_start", "process", "ancestors",
 )  # fmt: skip
 _FILE = (
     "path", "path_source", "old_path", "old_path_source", "flags", "mode", "inode", "device", "size", "upper",

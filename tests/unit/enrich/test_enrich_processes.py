@@ -137,3 +137,21 @@ def test_an_orphan_is_given_to_whoever_still_runs_not_to_the_runtime_that_ended(
     )
     assert first.parent.pid == at.pid
     assert later.parent.pid == os.getpid()
+
+
+def test_a_tree_is_named_by_the_process_by_which_it_entered_the_container():
+    tree = ProcessTree()
+    setup = dict(phase="setup", comm="runc:[2:INIT]")
+    tree.apply(seen("fork", 10_000_001, SECOND, child_pid=10_000_002, child_start=2 * SECOND, **setup))
+    shell = tree.apply(seen("exec", 10_000_002, 2 * SECOND, path="/bin/sh", comm="sh"))
+    tree.apply(seen("fork", 10_000_002, 2 * SECOND, child_pid=10_000_003, child_start=3 * SECOND))
+    tree.apply(seen("exit", 10_000_002, 2 * SECOND))
+    child = tree.apply(seen("exec", 10_000_003, 3 * SECOND, path="/bin/cat", comm="cat"))
+    other = tree.apply(seen("exec", 10_000_004, 4 * SECOND, path="/bin/sh", comm="sh"))
+    assert (shell.entry_pid, shell.entry_start) == (10_000_002, 2 * SECOND)
+    assert (child.entry_pid, child.entry_start) == (10_000_002, 2 * SECOND)
+    assert other.entry_pid == 10_000_004
+
+
+def test_a_host_process_has_no_entry():
+    assert ProcessTree().apply(seen("exec", 10_000_001, SECOND, container_id="")).entry_pid == 0
