@@ -21,6 +21,9 @@ from pathlib import Path
 PREFIX = "keelwatch-lab-"
 OWNER = "owner"
 CGROUPS = Path("/sys/fs/cgroup")
+BURSTABLE = "lab/kubepods/burstable"
+"""Not where a real kubelet of this machine looks: it kills the pods that it does not know."""
+
 QUIET_SECONDS = 5.0
 
 
@@ -58,8 +61,8 @@ def sweep(directory: Path) -> None:
 
 
 def pod_cgroup(uid: str) -> str:
-    """Where the kubelet's cgroupfs driver puts a burstable pod."""
-    return f"/kubepods/burstable/pod{uid}"
+    """Where the cgroupfs driver of a kubelet with `--cgroup-root /lab` puts a burstable pod."""
+    return f"/{BURSTABLE}/pod{uid}"
 
 
 def hierarchies() -> Iterator[Path]:
@@ -117,7 +120,7 @@ def _shim_sockets(directory: Path) -> Iterator[Path]:
 
 
 def _cgroups(directory: Path) -> Iterator[Path]:
-    names = [f"kubepods/burstable/pod{path.name.rpartition('_')[2]}" for path in directory.glob("pods/*_*_*")]
+    names = [f"{BURSTABLE}/pod{path.name.rpartition('_')[2]}" for path in directory.glob("pods/*_*_*")]
     for bundle in _containers(directory):
         names += [f"{bundle.parent.name}/{bundle.name}", f"docker/{bundle.name}"]
     for tree in hierarchies():
@@ -169,7 +172,7 @@ def _remove_cgroup(cgroup: Path) -> None:
 def _remove_parents() -> None:
     """Remove what runtimes make above their containers: only where empty, and nobody else's."""
     commands = {_command(entry) for entry in Path("/proc").glob("[0-9]*")}
-    names = [] if "kubelet" in commands else ["kubepods/burstable", "kubepods"]
+    names = [BURSTABLE, "lab/kubepods", "lab"]
     if not commands & {"containerd", "dockerd"}:
         names += ["k8s.io", "docker", "default"]
         for folder in ("/run/docker/plugins", "/run/docker"):

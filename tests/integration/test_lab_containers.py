@@ -39,7 +39,7 @@ def traces_of(directory: Path, pod_uids: list[str]) -> list[str]:
 
 def test_a_pod_runs_with_the_kubelets_cgroup_log_and_labels(kubelet: Kubelet, cri_pod: Pod) -> None:
     pid = cri_pod.pid()
-    cgroup = f"/kubepods/burstable/pod{cri_pod.uid}/{cri_pod.container.id}"
+    cgroup = f"/lab/kubepods/burstable/pod{cri_pod.uid}/{cri_pod.container.id}"
     assert cgroup in Path(f"/proc/{pid}/cgroup").read_text()
     status = kubelet.status(cri_pod.container.id)
     assert status.labels["io.kubernetes.pod.name"] == cri_pod.name
