@@ -1,0 +1,1 @@
+"""How keelwatch comes onto a cluster: the image and the Helm chart."""
