@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 from keelwatch.detect import ast
 from keelwatch.detect.generate import WORTH_KEEPING, Expressions, cheapest_first, cost
 from keelwatch.detect.specialize import specialize
-from keelwatch.model.event import Event
+from keelwatch.model.audit import AUDIT_KIND
 
 MAX_INDENT = 40
 """Python reads at most 100 levels of indentation."""
 
-Matcher: TypeAlias = Callable[[Event], list[Any]]
+Matcher: TypeAlias = Callable[[Any], list[Any]]
+"""Takes an event of the kind that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def generate(conditions: Sequence[ast.Node], kind: str) -> tuple[str, dict[str, 
     expressions.share(ask for branch in branches for ask in branch.asks)
     body = _block(branches, expressions, 1)
     head = ["def match(e):", "    p = e.process", "    i = e.identity", "    hits = []"]
+    if kind == AUDIT_KIND:
+        head.remove("    p = e.process")  # a request has none
     if kept := [*expressions.locals.values(), *expressions.outcomes.values()]:
         head.append("    " + " = ".join(kept) + " = U")
     return "\n".join([*head, *body, "    return hits", ""]), expressions.names

@@ -12,7 +12,7 @@ from typing import Any
 
 from keelwatch.detect import ast
 from keelwatch.detect.fields import Constant, Field, Type
-from keelwatch.detect.operators import BYTES, glob_pattern, passes, roots_of
+from keelwatch.detect.operators import BYTES, EACH, glob_pattern, passes, roots_of
 
 UNREAD: Any = object()
 """What a local variable holds until its field has been read."""
@@ -62,7 +62,7 @@ class Expressions:
         return f"({self.of(node)})"
 
     def _test(self, test: ast.Test) -> str:
-        if test.field.type is Type.STRINGS:
+        if test.field.type in (Type.STRINGS, Type.LIST):
             return self._strings(test)
         if test.field.attribute:
             return self._of_attribute(test)
@@ -112,10 +112,14 @@ class Expressions:
         raise ValueError(f"no code for operator {operator!r}")
 
     def _strings(self, test: ast.Test) -> str:
-        first, _ = self._variable(test.field, test.argument)
+        first, again = self._variable(test.field, test.argument)
         if test.operator == "exists":
             return f"not not {first}"
-        if test.argument is None and test.operator in ("=", "in", "intersects"):
+        if test.operator == EACH:
+            wanted = self._named("s", frozenset(test.constants))
+            return f"not not {first} and {wanted}.issuperset({again})"
+        plain = test.argument is None or test.field.type is Type.LIST
+        if plain and test.operator in ("=", "in", "intersects"):
             wanted = self._named("s", frozenset(test.constants))
             return f"not {wanted}.isdisjoint({first} or ())"
         return f"passes({test.operator!r}, {first}, {literals(test.constants)})"
@@ -174,7 +178,7 @@ def cost(node: ast.Node) -> int:
 
 
 def _read_cost(field: Field) -> int:
-    if field.type is Type.STRINGS:
+    if field.type in (Type.STRINGS, Type.LIST):
         return 50
     return 1 if field.attribute else 8
 

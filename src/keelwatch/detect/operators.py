@@ -1,7 +1,8 @@
 """What the operators mean, in plain Python. The code generator is held to this by a property test.
 
 A field that an event does not have makes every test on it false, `!=` included (Falco's rule); a
-field with several values (`proc.aname`) passes when any of them does.
+field with several values (`proc.aname`) passes when any of them does. A list (`ka.user.groups`) is
+tested as a whole, by `in` (all of it), `intersects` (some of it) and `exists` only.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ OPERATORS: dict[str, str] = {
     "bstartswith": "bstartswith",
 }
 """Every operator as written, and its one name in the tree."""
+
+EACH = "within"
+"""`in` of a field that is a list: each of its values, and at least one. It is not written so."""
 
 UNARY = frozenset({"exists"})
 NUMERIC = frozenset({"<", "<=", ">", ">="})
@@ -87,6 +91,8 @@ def passes(operator: str, value: FieldValue, constants: Sequence[Constant]) -> b
     """Whether a field's value passes; `None` (and no values at all) never does."""
     if value is None:
         return False
+    if operator == EACH:
+        return isinstance(value, tuple) and value != () and all(one in constants for one in value)
     single = SINGLE[operator]
     if isinstance(value, tuple):
         return any(single(one, constants) for one in value)

@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 
 from keelwatch.detect.errors import Problems, similar
-from keelwatch.detect.fields import FIELDS, Field, FieldValue, Type
+from keelwatch.detect.fields import FIELDS, SOURCES, Field, FieldValue, Type
 from keelwatch.detect.resolve import read_argument
 from keelwatch.detect.text import Text
+from keelwatch.model.audit import AuditEvent
 from keelwatch.model.event import Event
 
 MISSING = "<NA>"
@@ -24,9 +25,12 @@ class Slot:
     field: Field
     argument: int | str | None
 
-    def fill(self, event: Event) -> str:
+    def fill(self, event: Event | AuditEvent) -> str:
         """The value as text."""
-        return show(self.field.value(event, self.argument))
+        value = self.field.value(event, self.argument)
+        if self.field.type is Type.LIST and isinstance(value, tuple):
+            value = f"({','.join(value)})"
+        return show(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Template:
 
     parts: tuple[str | Slot, ...]
 
-    def format(self, event: Event) -> str:
+    def format(self, event: Event | AuditEvent) -> str:
         """The output for an event."""
         return "".join(part if isinstance(part, str) else part.fill(event) for part in self.parts)
 
@@ -61,7 +65,7 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
 
 
-def parse_template(text: Text, problems: Problems) -> Template:
+def parse_template(text: Text, problems: Problems, source: str = "syscall") -> Template:
     """The template of an output; unknown fields are noted with their place.
 
     A `*` in front (Falco: give the output even if fields are missing) changes nothing here.
@@ -73,7 +77,7 @@ def parse_template(text: Text, problems: Problems) -> Template:
         before = written[at : found.start()]
         parts.append(before.removesuffix("*"))
         at = found.end()
-        slot = _slot(found, text, problems)
+        slot = _slot(found, text, problems, source)
         if slot is not None:
             parts.append(slot)
     parts.append(written[at:])
@@ -84,7 +88,7 @@ def parse_template(text: Text, problems: Problems) -> Template:
     return Template(tuple(part for part in parts if part != ""))
 
 
-def _slot(found: re.Match[str], text: Text, problems: Problems) -> Slot | None:
+def _slot(found: re.Match[str], text: Text, problems: Problems, source: str) -> Slot | None:
     name, argument = found[1], found[2]
     place = text.place(found.start())
     if name is None:
@@ -96,6 +100,9 @@ def _slot(found: re.Match[str], text: Text, problems: Problems) -> Slot | None:
     if field is None:
         problems.error(place, f"unknown field {name!r} in the output", similar(name, FIELDS))
         return None
+    if source not in field.sources:
+        problems.error(place, f"{name!r} in the output is no field of the source {source}")
+        return None
     try:
         return Slot(field, read_argument(field, argument))
     except ValueError as error:
@@ -104,4 +111,4 @@ def _slot(found: re.Match[str], text: Text, problems: Problems) -> Slot | None:
 
 
 def _absent_argument(name: str) -> Field | None:
-    return Field(name, Type.STRING, "") if name.startswith("evt.arg.") else None
+    return Field(name, Type.STRING, "", sources=frozenset(SOURCES)) if name.startswith("evt.arg.") else None

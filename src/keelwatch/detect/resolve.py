@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from keelwatch.detect import ast
 from keelwatch.detect.definitions import Definition, Definitions
 from keelwatch.detect.errors import Place, Problems, closest, similar
-from keelwatch.detect.fields import FIELDS, Constant, Field, Takes, Type
+from keelwatch.detect.fields import FIELDS, SOURCES, Constant, Field, Takes, Type
 from keelwatch.detect.lexer import SyntaxFault, unescape
-from keelwatch.detect.operators import BYTES, LISTS, NUMERIC, TEXTUAL
+from keelwatch.detect.operators import BYTES, EACH, LISTS, NUMERIC, TEXTUAL
 from keelwatch.detect.parser import parse
 from keelwatch.detect.text import Text
 
@@ -24,10 +24,10 @@ MAX_CHAIN = 30
 """Macros or lists inside one another."""
 MAX_VALUES = 200_000
 """Values in one list after the lists in it are put in."""
-SOURCES = ("syscall",)
-"""Event sources that rules may be written for."""
-PLUGIN_FAMILIES = frozenset({"ka", "jevt", "ct", "gcp", "okta", "github", "json", "aws"})
-"""First parts of field names that belong to other sources."""
+AUDIT_FAMILIES = frozenset({"ka", "jevt", "json"})
+"""First parts of names of fields that only audit events have."""
+PLUGIN_FAMILIES = frozenset({"ct", "gcp", "okta", "github", "aws"})
+"""First parts of field names that belong to sources which are not there."""
 INTEGER_BOUND = 1 << 63
 MAX_INDEX = 100
 FEW_VALUES = 4
@@ -45,7 +45,8 @@ class Resolver:
         self._known = known
         self._problems = problems
         self._lists: dict[str, tuple[str, ...]] = {}
-        self._macros: dict[str, ast.Node | None] = {}
+        self._source = "syscall"  # of the condition that is being resolved
+        self._macros: dict[tuple[str, str], ast.Node | None] = {}
         self._spoken: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
         self._open: list[str] = []  # names being resolved, to notice circles
 
@@ -53,20 +54,23 @@ class Resolver:
         """Resolve also what no rule uses, so that its mistakes are reported too."""
         for name in self._known.list:
             self._list(name)
-        for name, macro in self._known.macro.items():
-            if macro.source in SOURCES and not self._of_plugin(name):
+        for name in self._known.macro:
+            self._source = self._source_of(name)
+            if self._source in SOURCES:
                 self._macro(name)
 
-    def _of_plugin(self, name: str) -> bool:
-        """Whether a macro (which need not name its source) is about another source than the kernel."""
+    def _source_of(self, name: str) -> str:
+        """Which source a macro is about: its fields tell, it need not say. "" for one that is not here."""
         waiting, seen = [name], {name}
         while waiting:
             families, names = self._words(waiting.pop())
             if families & PLUGIN_FAMILIES:
-                return True
+                return ""
+            if families & AUDIT_FAMILIES:
+                return "k8s_audit"
             waiting += names - seen
             seen |= names
-        return False
+        return self._known.macro[name].source
 
     def _words(self, name: str) -> tuple[frozenset[str], frozenset[str]]:
         """The families of the fields that a macro tests, and the macros that it refers to."""
@@ -76,6 +80,7 @@ class Resolver:
 
     def condition(self, rule: Definition) -> ast.Node | None:
         """The tree of a rule's condition; None when it has mistakes (which are noted)."""
+        self._source = rule.source
         return self._tree(rule)
 
     def _tree(self, definition: Definition) -> ast.Node | None:
@@ -144,11 +149,12 @@ class Resolver:
         return self._macro(name)
 
     def _macro(self, name: str) -> ast.Node | None:
-        if name not in self._macros:
+        key = (self._source, name)
+        if key not in self._macros:
             self._open.append(name)
-            self._macros[name] = self._tree(self._known.macro[name])
+            self._macros[key] = self._tree(self._known.macro[name])
             self._open.pop()
-        return self._macros[name]
+        return self._macros[key]
 
     def _test(self, check: ast.Check, text: Text) -> ast.Node | None:
         field = FIELDS.get(check.name)
@@ -158,6 +164,11 @@ class Resolver:
             hint = similar(check.name, FIELDS) or "docs/reference/fields.md lists the fields"
             self._problems.error(text.place(check.at), f"unknown field {check.name!r}", hint)
             return None
+        if self._source not in field.sources:
+            what = f"{check.name!r} is a field of the source {' or '.join(sorted(field.sources))}"
+            hint = f"give the rule `source: {min(field.sources)}`, or use a field of {self._source}"
+            self._problems.error(text.place(check.at), f"{what}, but this is about {self._source}", hint)
+            return None
         try:
             argument = read_argument(field, check.argument)
             check_operator(field, check.operator)
@@ -165,14 +176,16 @@ class Resolver:
             self._problems.error(text.place(check.at), str(error))
             return None
         constants = self._constants(field, check, text)
-        return None if constants is None else ast.Test(field, argument, check.operator, constants)
+        operator = EACH if field.type is Type.LIST and check.operator == "in" else check.operator
+        return None if constants is None else ast.Test(field, argument, operator, constants)
 
     @staticmethod
     def _argument_field(check: ast.Check) -> Field | None:
         """Arguments of events that are not observed: known to the language, absent here."""
         if not check.name.startswith("evt.arg."):
             return None
-        return Field(check.name, Type.STRING, "", missing="no event that is observed has this argument")
+        reason = "no event that is observed has this argument"
+        return Field(check.name, Type.STRING, "", missing=reason, sources=frozenset(SOURCES))
 
     def _constants(self, field: Field, check: ast.Check, text: Text) -> tuple[Constant, ...] | None:
         found: list[Constant] = []
@@ -275,6 +288,11 @@ def read_argument(field: Field, written: str | None) -> ast.Argument:
 
 def check_operator(field: Field, operator: str) -> None:
     """Raise ValueError when the operator makes no sense for the field's type."""
+    if field.type is Type.LIST and operator not in ("in", "intersects", "exists"):
+        raise ValueError(
+            f"{field.name} is a list: '{operator}' cannot test it; "
+            "use in (each value), intersects (one of them) or exists"
+        )
     textual = field.type in (Type.STRING, Type.STRINGS)
     if operator in NUMERIC and field.type is not Type.NUMBER:
         raise ValueError(f"'{operator}' compares numbers, but {field.name} is a {field.type.value}")

@@ -14,12 +14,13 @@ from keelwatch.detect import ast
 from keelwatch.detect.compile import Matcher, compile_kind
 from keelwatch.detect.definitions import Definition, define
 from keelwatch.detect.errors import Place, Problems, RuleErrors, RuleWarning, similar
-from keelwatch.detect.fields import TYPES
+from keelwatch.detect.fields import SOURCES, TYPES
 from keelwatch.detect.load import MAX_FILE, Item, load
 from keelwatch.detect.output import Template, parse_template
-from keelwatch.detect.resolve import SOURCES, Resolver
+from keelwatch.detect.resolve import Resolver
 from keelwatch.detect.specialize import kinds_of
 from keelwatch.detect.ulid import new_ulid
+from keelwatch.model.audit import AuditEvent
 from keelwatch.model.event import Alert, Event
 
 SUFFIXES = (".yaml", ".yml")
@@ -62,7 +63,7 @@ class RuleSet:
         self.kinds: frozenset[str] = frozenset(kind for rule in active for kind in rule.kinds)
         self._matchers: dict[str, Matcher] = {kind: _matcher(active, kind) for kind in sorted(self.kinds)}
 
-    def match(self, event: Event) -> list[Rule]:
+    def match(self, event: Event | AuditEvent) -> list[Rule]:
         """Every rule that fires on the event, in the order of their definition."""
         matcher = self._matchers.get(event.kind)
         return matcher(event) if matcher is not None else []
@@ -77,7 +78,7 @@ def _matcher(rules: list[Rule], kind: str) -> Matcher:
     matcher = compile_kind([rule.condition for rule in concerned], concerned, kind)
     order = {rule: number for number, rule in enumerate(concerned)}
 
-    def match(event: Event) -> list[Rule]:
+    def match(event: Event | AuditEvent) -> list[Rule]:
         hits: list[Rule] = matcher(event)
         return sorted(hits, key=order.__getitem__) if len(hits) > 1 else hits
 
@@ -121,10 +122,12 @@ def _rule(definition: Definition, resolver: Resolver, problems: Problems) -> Rul
         )
         return None
     condition = resolver.condition(definition)
-    output = parse_template(definition.output, problems) if definition.output else Template(())
+    output = (
+        parse_template(definition.output, problems, definition.source) if definition.output else Template(())
+    )
     if condition is None:
         return None
-    kinds = kinds_of(condition)
+    kinds = kinds_of(condition, definition.source)
     if definition.enabled:
         _warn(definition, condition, kinds, problems)
     return Rule(

@@ -10,7 +10,9 @@
 
 What an event leaves out is filled in: it happened in a container of shop/checkout, to a process that
 a shell started. `container: false` is the node; `process`, `process.parent`, `target`, `identity`,
-`file_identity` and `story` are mappings with the names of the model.
+`file_identity` and `story` are mappings with the names of the model. `kind: audit` is a request to
+the API server; its other keys are those of an audit event (audit.k8s.io/v1), and what it leaves out is
+a request of the user alice that succeeded.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from keelwatch.detect.errors import Place, Problems, RuleError
 from keelwatch.detect.fields import TYPES
 from keelwatch.detect.load import MAX_FILE
 from keelwatch.detect.rules import RuleSet
+from keelwatch.model.audit import AUDIT_KIND, AuditEvent
 from keelwatch.model.event import Event, Story
 from keelwatch.model.identity import Identity
 from keelwatch.model.process import Process
@@ -50,6 +53,21 @@ CONTAINER = Identity(
 )
 OTHER = replace(CONTAINER, pod="ledger-0", container="ledger", container_id="7b" * 32, workload="ledger")
 SHELL: dict[str, Any] = {"pid": 41, "comm": "sh", "exe": "/bin/sh", "argv": ["sh"]}
+REQUEST: dict[str, Any] = {
+    "kind": "Event",
+    "apiVersion": "audit.k8s.io/v1",
+    "level": "RequestResponse",
+    "auditID": "6f3c5d1e-0000-4000-8000-000000000001",
+    "stage": "ResponseComplete",
+    "requestURI": "/api/v1/namespaces/shop/pods",
+    "verb": "create",
+    "user": {"username": "alice", "groups": ["developers", "system:authenticated"]},
+    "sourceIPs": ["192.0.2.7"],
+    "userAgent": "kubectl/v1.34.4 (linux/amd64)",
+    "responseStatus": {"code": 200},
+    "annotations": {"authorization.k8s.io/decision": "allow"},
+}
+AUDIT_PARTS = frozenset((*REQUEST, "objectRef", "requestObject", "responseObject", "impersonatedUser"))
 TIME = 1_767_225_600_000_000_000
 MAX_PARENTS = 16
 
@@ -61,7 +79,7 @@ class Sample:
     rule: str
     name: str
     fires: bool
-    event: Event
+    event: Event | AuditEvent
     place: Place
 
 
@@ -118,10 +136,25 @@ def _group(group: Mapping[str, Any], place: Place) -> list[Sample]:
     if unknown:
         raise SampleError(f"unknown keys {sorted(unknown)}")
     return [
-        Sample(group["rule"], one["name"], verb == "fires", make_event(one["event"]), place)
+        Sample(group["rule"], one["name"], verb == "fires", _event(one["event"]), place)
         for verb in ("fires", "silent")
         for one in group.get(verb, [])
     ]
+
+
+def _event(given: Mapping[str, Any]) -> Event | AuditEvent:
+    return make_audit_event(given) if given.get("kind") == AUDIT_KIND else make_event(given)
+
+
+def make_audit_event(given: Mapping[str, Any]) -> AuditEvent:
+    """A request with the given parts; ValueError for parts that an audit event does not have."""
+    raw = {name: value for name, value in given.items() if name != "kind"}
+    unknown = set(raw) - AUDIT_PARTS
+    if unknown:
+        raise SampleError(f"an audit event has no {', '.join(sorted(unknown))}")
+    target = raw.get("objectRef") or {}
+    identity = Identity(cluster="sample", namespace=target.get("namespace", ""))
+    return AuditEvent(TIME, {**REQUEST, **raw}, identity)
 
 
 def make_event(given: Mapping[str, Any]) -> Event:

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from keelwatch.detect import ast
 from keelwatch.detect.ast import ALWAYS, NEVER
-from keelwatch.detect.fields import FIELDS, TYPES, FieldValue
+from keelwatch.detect.fields import FIELDS, SOURCES, TYPES, FieldValue
 from keelwatch.detect.fields.base import variant
-from keelwatch.detect.operators import LISTS, passes
+from keelwatch.detect.operators import EACH, LISTS, passes
 
 MERGED = {"=": "in", "in": "in", "startswith": "startswith", "endswith": "endswith", "pmatch": "pmatch"}
 """Operators of which several tests can be one, and the operator of that one."""
@@ -72,7 +72,7 @@ def _test(test: ast.Test, kind: str) -> ast.Node:
     field = test.field
     if not field.supplied or (field.kinds is not None and kind not in field.kinds):
         return NEVER
-    if test.operator in LISTS and not test.constants:
+    if test.operator in (*LISTS, EACH) and not test.constants:
         return NEVER
     if field.name == "evt.num" and all(int(constant) <= 0 for constant in test.constants):
         return ast.Truth(passes(test.operator, 1, test.constants))  # numbers of events are above 0
@@ -102,6 +102,6 @@ def _known(possible: Iterable[FieldValue], test: ast.Test) -> ast.Node:
     return test
 
 
-def kinds_of(node: ast.Node) -> frozenset[str]:
-    """The kinds of event that the condition could be true for."""
-    return frozenset(kind for kind in TYPES if specialize(node, kind) != NEVER)
+def kinds_of(node: ast.Node, source: str = "syscall") -> frozenset[str]:
+    """The kinds of event of a source that the condition could be true for."""
+    return frozenset(kind for kind in SOURCES[source] if specialize(node, kind) != NEVER)

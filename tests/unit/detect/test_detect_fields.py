@@ -17,7 +17,7 @@ from keelwatch.model.process import Process
 ROOT = Path(__file__).parents[3]
 PYTHON_TYPES = {Type.STRING: str, Type.NUMBER: int, Type.BOOL: bool, Type.STRINGS: tuple}
 MODELS = {"process": Process, "identity": Identity}
-SUPPLIED = [field for field in FIELDS.values() if field.supplied]
+SUPPLIED = [field for field in FIELDS.values() if field.supplied and "syscall" in field.sources]
 
 
 def argument_of(field):

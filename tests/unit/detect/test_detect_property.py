@@ -95,7 +95,8 @@ COMMON = [
     "evt.is_open_write",
     "kw.drift",
 ]
-leaves = st.one_of(leaf(tuple(FIELDS)), leaf(COMMON), st.sampled_from([ast.ALWAYS, ast.NEVER]))
+SYSCALL = tuple(name for name, field in FIELDS.items() if "syscall" in field.sources)
+leaves = st.one_of(leaf(SYSCALL), leaf(COMMON), st.sampled_from([ast.ALWAYS, ast.NEVER]))
 FEW = [
     ast.Test(FIELDS[name], None, operator, constants)
     for name in ("proc.pname", "kw.path")

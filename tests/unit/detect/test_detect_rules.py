@@ -245,7 +245,7 @@ WARNINGS = [
     (rule("evt.type = execve and not fd.sip = 1.2.3.4"), "tests what no event has yet"),
     (rule("evt.type = openat and evt.is_open_read = true"), "opened only for reading"),
     (rule("proc.name=x") + "  colour: red\n", "unknown key 'colour'"),
-    (rule("proc.name=x") + "  source: k8s_audit\n", "left out"),
+    (rule("proc.name=x") + "  source: okta\n", "left out"),
     (rule("proc.name=x") + rule("proc.name=y"), "replaces the one of line"),
     ("- ruel: x\n", "ignored"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keelwatch.detect.fields import (
+    audit,
     container,
     event,
     file,
@@ -15,6 +16,7 @@ from keelwatch.detect.fields import (
 )
 from keelwatch.detect.fields.base import Constant, Field, FieldValue, Takes, Type
 from keelwatch.detect.fields.event import TYPES
+from keelwatch.model.audit import AUDIT_KIND
 
 FAMILIES: dict[str, tuple[Field, ...]] = {
     "Event": event.FIELDS,
@@ -26,7 +28,11 @@ FAMILIES: dict[str, tuple[Field, ...]] = {
     "Container": container.FIELDS,
     "Kubernetes": kubernetes.FIELDS,
     "keelwatch": keelwatch.FIELDS,
+    "Kubernetes audit": audit.FIELDS,
 }
 FIELDS: dict[str, Field] = {field.name: field for family in FAMILIES.values() for field in family}
 
-__all__ = ["FAMILIES", "FIELDS", "TYPES", "Constant", "Field", "FieldValue", "Takes", "Type"]
+SOURCES: dict[str, tuple[str, ...]] = {"syscall": tuple(TYPES), "k8s_audit": (AUDIT_KIND,)}
+"""The event sources that rules may be written for, and the kinds of event of each."""
+
+__all__ = ["FAMILIES", "FIELDS", "SOURCES", "TYPES", "Constant", "Field", "FieldValue", "Takes", "Type"]

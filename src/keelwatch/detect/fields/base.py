@@ -9,21 +9,31 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+from keelwatch.model.audit import AuditEvent
 from keelwatch.model.event import Event
 
 FieldValue: TypeAlias = str | int | bool | tuple[str, ...] | None
 """`None` (and the empty tuple) is an event without this field."""
 Constant: TypeAlias = str | int | bool
-Reader: TypeAlias = Callable[[Event, Any], FieldValue]
+Reader: TypeAlias = Callable[[Any, Any], FieldValue]
+"""Takes an event (model.event.Event, or AuditEvent for fields of that source) and the argument."""
+
+
+SYSCALL = frozenset({"syscall"})
 
 
 class Type(Enum):
-    """The type of a field's values. STRINGS: several, and a test passes when any of them does."""
+    """The type of a field's values.
+
+    STRINGS: several, and a test passes when any of them does. LIST: several, and the operator says
+    how many must pass: `in` all, `intersects` one.
+    """
 
     STRING = "string"
     NUMBER = "number"
     BOOL = "bool"
     STRINGS = "strings"
+    LIST = "list"
 
 
 class Takes(Enum):
@@ -40,6 +50,7 @@ class Field:
 
     It is read as `attribute` (a dotted path from the event; an empty string is a missing value) or
     by `read(event, argument)`; with neither it is known but not supplied, and `missing` says why.
+    `sources` are the event sources whose rules may test it (a rule's `source`).
     `kinds` are the event kinds that can have it (None: all). `column` is the column of the events
     table with the same value, `kernel` whether the sensor could test it.
     """
@@ -57,13 +68,14 @@ class Field:
     optional: bool = False  # the argument may be left out
     missing: str = ""
     caveat: str = ""  # what a rule's author should be told
+    sources: frozenset[str] = SYSCALL
 
     @property
     def supplied(self) -> bool:
         """Whether any event has it."""
         return bool(self.attribute) or self.read is not None
 
-    def value(self, event: Event, argument: int | str | None = None) -> FieldValue:
+    def value(self, event: Event | AuditEvent, argument: int | str | None = None) -> FieldValue:
         """Read the field from an event."""
         if self.kinds is not None and event.kind not in self.kinds:
             return None

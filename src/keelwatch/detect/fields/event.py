@@ -30,6 +30,8 @@ TYPES: dict[str, tuple[str, ...]] = {
 Forks and exits only move the process tree; the agent makes no events of them.
 """
 
+ANY = frozenset({"syscall", "k8s_audit"})
+"""Sources: fields that events of all of them have."""
 OPENED = kinds("open", "inherit")
 
 
@@ -45,7 +47,8 @@ def result_name(event: Event, _argument: object = None) -> str:
     return errno.errorcode.get(-event.result, str(event.result))
 
 
-def _time(event: Event, _argument: object) -> str:
+def time_of_day(event: Event, _argument: object) -> str:
+    """The time with nanoseconds, UTC."""
     at = datetime.fromtimestamp(event.time // 1_000_000_000, UTC)
     return f"{at:%H:%M:%S}.{event.time % 1_000_000_000:09d}"
 
@@ -194,10 +197,28 @@ FIELDS: tuple[Field, ...] = (
         "evt.dir", Type.STRING, "Always `<`: events are made when the call returns.", read=lambda _e, _a: "<"
     ),
     Field("evt.category", Type.STRING, "`process` or `file`.", read=lambda event, _: _category(event)),
-    Field("evt.time", Type.STRING, "The time of day, with nanoseconds, UTC.", read=_time),
-    Field("evt.time.iso8601", Type.STRING, "Date and time, with nanoseconds, UTC.", read=_iso8601),
-    Field("evt.datetime", Type.STRING, "Date and time, with nanoseconds, UTC.", read=_iso8601),
-    Field("evt.rawtime", Type.NUMBER, "Nanoseconds since the epoch.", "time", column="time"),
+    Field(
+        "evt.time",
+        Type.STRING,
+        "The time of day, with nanoseconds, UTC.",
+        read=time_of_day,
+        sources=ANY,
+    ),
+    Field(
+        "evt.time.iso8601",
+        Type.STRING,
+        "Date and time, with nanoseconds, UTC.",
+        read=_iso8601,
+        sources=ANY,
+    ),
+    Field(
+        "evt.datetime",
+        Type.STRING,
+        "Date and time, with nanoseconds, UTC.",
+        read=_iso8601,
+        sources=ANY,
+    ),
+    Field("evt.rawtime", Type.NUMBER, "Nanoseconds since the epoch.", "time", column="time", sources=ANY),
     Field(
         "evt.rawres",
         Type.NUMBER,
