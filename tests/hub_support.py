@@ -108,14 +108,17 @@ class HubProcess:
     data: Path
     environment: dict[str, str] = field(default_factory=dict)
     tls: tuple[Path, ...] = ()  # certificate, key
+    keep_port: bool = False  # come back where it was; else each start is at another port
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
 
     def start(self, wait: bool = True, **environment: str) -> HubProcess:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        address = self.url.rpartition("//")[2] if self.keep_port else ""
+        if not address:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                address = f"127.0.0.1:{probe.getsockname()[1]}"
         self.url = f"http://{address}"
         if self.tls:
             self.url = f"https://{address.replace('127.0.0.1', 'localhost')}"

@@ -46,7 +46,7 @@ def _events(agent: Agent) -> list[Reading]:
 
 
 def _shipping(agent: Agent) -> list[Reading]:
-    spool, counters = agent.spool, agent.sender.counters
+    spool, sender = agent.spool, agent.sender
     return [
         _gauge("spool_bytes", "Bytes of the spool on disk", lambda: spool.size),
         _gauge("spool_limit_bytes", "Most the spool may hold", lambda: spool.limit),
@@ -60,15 +60,15 @@ def _shipping(agent: Agent) -> list[Reading]:
         _gauge(
             "hub_connected",
             "1 while the hub answers",
-            lambda: int(agent.sender.connected),
+            lambda: int(sender.connected),
         ),
-        _counter("requests", "Requests to the hub", lambda: counters.requests),
-        _counter("sent_batches", "Batches acknowledged by the hub", lambda: counters.batches),
-        _counter("sent_rows", "Rows acknowledged by the hub", lambda: counters.rows),
-        _counter("sent_bytes", "Bytes acknowledged by the hub", lambda: counters.bytes),
-        _counter("rejected_batches", "Batches the hub refused for good", lambda: counters.rejected),
-        _counter("unauthorised", "Requests refused for their token", lambda: counters.unauthorised),
-        _counter("hub_failures", "Exchanges with the hub that failed", lambda: counters.failures),
+        _counter("requests", "Requests to the hub", lambda: sender.counters.requests),
+        _counter("sent_batches", "Batches acknowledged by the hub", lambda: sender.counters.batches),
+        _counter("sent_rows", "Rows acknowledged by the hub", lambda: sender.counters.rows),
+        _counter("sent_bytes", "Bytes acknowledged by the hub", lambda: sender.counters.bytes),
+        _counter("rejected_batches", "Batches the hub refused for good", lambda: sender.counters.rejected),
+        _counter("unauthorised", "Requests refused for their token", lambda: sender.counters.unauthorised),
+        _counter("hub_failures", "Exchanges with the hub that failed", lambda: sender.counters.failures),
     ]
 
 

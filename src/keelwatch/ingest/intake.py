@@ -22,6 +22,11 @@ from keelwatch.store.database import Database
 _log = logging.getLogger(__name__)
 
 
+SMALL = 1 << 20
+SPARE = 32 << 20
+"""Bytes: small requests, which hold alerts and the like, still find room when logs have taken it all."""
+
+
 class OverloadedError(RuntimeError):
     """The request cannot be taken now. `seconds` is when to try again."""
 
@@ -77,7 +82,8 @@ class Intake:
         if free < self._settings.reserve:
             raise DiskFullError(f"the hub's disk is full: {free} bytes are free at {self._data}", 30)
         with self._lock:
-            if self._in_flight + size > self._settings.in_flight and self._in_flight:
+            room = self._settings.in_flight + (SPARE if size <= SMALL else 0)
+            if self._in_flight + size > room and self._in_flight:
                 raise OverloadedError("too many batches wait to be stored", 1)
             self._in_flight += size
         metrics.QUEUED_BYTES.inc(size)

@@ -85,10 +85,11 @@ def decode_frame(view: memoryview, at: int) -> tuple[BatchHeader, memoryview, in
         raise FrameError("frame cut off", at)
     if zlib.crc32(view[head_at:end]) != crc:
         raise FrameError("checksum does not match", at)
-    return _decode_header(bytes(view[head_at:body_at]), at), view[body_at:end], end
+    return decode_header(bytes(view[head_at:body_at]), at), view[body_at:end], end
 
 
-def _decode_header(head: bytes, at: int) -> BatchHeader:
+def decode_header(head: bytes, at: int = 0) -> BatchHeader:
+    """Return the header of the frame that begins at `at`; raise FrameError if it is not understood."""
     try:
         header = BatchHeader(**orjson.loads(head))
     except (TypeError, ValueError) as error:

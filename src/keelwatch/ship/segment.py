@@ -20,7 +20,16 @@ from typing import Any
 import orjson
 import zstandard
 
-from keelwatch.model.batch import MAGIC, PREFIX, BatchHeader, FrameError, decode_frame
+from keelwatch.model.batch import (
+    MAGIC,
+    MAX_BODY,
+    MAX_HEADER,
+    PREFIX,
+    BatchHeader,
+    FrameError,
+    decode_frame,
+    decode_header,
+)
 
 COMMIT_MAGIC = b"KWC1"
 _COMMIT = struct.Struct("<4sII")
@@ -113,14 +122,33 @@ def encode_commit(state: Mapping[str, Any]) -> bytes:
     return _COMMIT.pack(COMMIT_MAGIC, len(body), zlib.crc32(body)) + body
 
 
-def record_size(view: memoryview) -> int:
-    """Bytes that the record at the start of `view` claims; its prefix, if even that is not whole."""
-    if len(view) < PREFIX.size:
-        return PREFIX.size
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The beginning of a record: its size in bytes and, for a frame, its header. No checksum was compared."""
+
+    size: int
+    header: BatchHeader | None = None
+
+
+def read_head(view: memoryview) -> Head | None:
+    """Read the beginning of the record at the start of `view`; None if `view` is too short for that.
+
+    Raises FrameError if it is no record.
+    """
     if bytes(view[:4]) == COMMIT_MAGIC:
-        return _COMMIT.size + int(_COMMIT.unpack_from(view)[1])
-    _, head, body, _ = PREFIX.unpack_from(view)
-    return PREFIX.size + int(head) + int(body)
+        return Head(_COMMIT.size + int(_COMMIT.unpack_from(view)[1])) if len(view) >= _COMMIT.size else None
+    if len(view) < PREFIX.size:
+        return None
+    magic, head, body, _ = PREFIX.unpack_from(view)
+    if magic != MAGIC or head > MAX_HEADER or body > MAX_BODY:
+        raise FrameError("not a record", 0)
+    end = PREFIX.size + int(head)
+    if len(view) < end:
+        return None
+    header = decode_header(bytes(view[PREFIX.size : end]))
+    if not isinstance(header.seq, int):
+        raise FrameError("the number is none", 0)
+    return Head(end + int(body), header)
 
 
 def read_record(view: memoryview, at: int) -> Record:

@@ -1,7 +1,7 @@
 """The durable spool between the agent and the hub.
 
-In: drafts and read positions, appended as one group with one fsync. Out: frames in order, until the
-hub has acknowledged them. A kill at any moment leaves either the whole group or nothing of it, so
+In: drafts and read positions, appended as one group with one fsync. Out: frames, each lane's in order,
+until the hub has acknowledged them. A kill at any moment leaves either the whole group or nothing of it, so
 what is read again from the log files is exactly what was not kept. Numbers are never used twice.
 
 When the spool is full, logs wait (their files stay on disk), events are dropped and counted, and
@@ -26,6 +26,7 @@ from keelwatch.model.identity import Identity
 from keelwatch.ship.disk import SegmentFiles
 from keelwatch.ship.draft import Draft
 from keelwatch.ship.freeze import gap_drafts
+from keelwatch.ship.lanes import LANES, Lane, lane_of
 from keelwatch.ship.losses import Losses
 from keelwatch.ship.outlet import DamagedSegmentError, Outlet
 from keelwatch.ship.salvage import head, open_last, salvage
@@ -51,7 +52,7 @@ class SpoolFullError(RuntimeError):
 
 
 class Spool:
-    """Thread-safe for any number of appenders and one sender.
+    """Thread-safe for any number of appenders and one sender for each lane.
 
     `limit` is in bytes. `identity` is the node's: gaps that the spool itself causes carry it. The
     `node` it had when the spool was made stands in the batches' headers.
@@ -64,6 +65,8 @@ class Spool:
         self.appended: dict[str, int] = {}  # rows by table since the start
         self._segment_size = max(1 << 16, min(SEGMENT, limit // 16))
         self._changed = threading.Condition(threading.RLock())
+        self._wakings = 0
+        self._seen: dict[Lane, int] = {}  # how much there was when a lane was looked through
         self._losses = Losses(identity)
         self._files = SegmentFiles(directory)
         self._state = open_last(self._files, self._losses) or self._begin()
@@ -73,7 +76,7 @@ class Spool:
                         self._state.node, directory)  # fmt: skip
         self._known = dict(self._state.following)  # how far the numbers went when it was opened
         self._ends = self._find_ends()
-        self._outlet = Outlet(self._files, self._state)
+        self._outlets = {lane: Outlet(lane, self._files, self._state, self._ends) for lane in LANES}
         self.flush()
 
     def _begin(self) -> State:
@@ -201,33 +204,47 @@ class Spool:
 
     # -- sending -----------------------------------------------------------------------------------
 
-    def wait(self, timeout: float) -> None:
-        """Sleep until something changes, or `timeout` seconds."""
+    def wait(self, timeout: float, lane: Lane) -> None:
+        """Sleep until a lane has more than `pending` has seen, `wake` is called, or `timeout` seconds."""
         with self._changed:
-            self._changed.wait(timeout)
+            woken = self._wakings
+            self._changed.wait_for(
+                lambda: self._wakings != woken or self._made(lane) != self._seen.get(lane), timeout
+            )
 
     def wake(self) -> None:
         """End all waits now."""
         with self._changed:
+            self._wakings += 1
             self._changed.notify_all()
 
-    def pending(self, limit: int) -> list[bytes]:
-        """Return frames that the hub has not acknowledged, in order: up to `limit` bytes, at least one.
+    def _made(self, lane: Lane) -> int:
+        """A number that grows with each batch of a lane."""
+        return sum(number for table, number in self._state.following.items() if lane_of(table) == lane)
 
-        Repeats itself until `acknowledge` moves on. A damaged segment is set aside here and reported
-        as a gap; what is intact in it still goes out.
+    def pending(self, limit: int, lane: Lane) -> list[bytes]:
+        """Return frames of a lane that the hub has not acknowledged: up to `limit` bytes, at least one.
+
+        Those of a table are in order. Repeats itself until `acknowledge` moves on. A damaged segment
+        is set aside here and reported as a gap; what is intact in it still goes out.
         """
-        with self._changed:
-            while True:
+        outlet = self._outlets[lane]
+        while True:
+            with self._changed:  # let go of in between, for those who append
                 try:
-                    return self._outlet.take(limit)
+                    frames = outlet.take(limit)
                 except DamagedSegmentError as error:
                     self._salvage(error.number)
+                    continue
+                if frames or outlet.at_end:
+                    self._seen[lane] = self._made(lane)
+                    return frames
 
     def _salvage(self, number: int) -> None:
         following = self._ends.get(number, self._state.following)
         salvage(self._files, number, self._state, following, self._losses, lambda: self._append([], {}))
-        self._outlet.rewind()
+        for outlet in self._outlets.values():
+            outlet.rewind()
 
     def resume(self, stored: Mapping[str, int]) -> None:
         """Take over what the hub has stored; to be called before anything is sent.
@@ -275,7 +292,8 @@ class Spool:
                 acknowledged[table] = seq
             if acknowledged.get(table, 0) >= seq:
                 self._state.skipped.discard((table, seq))
-        self._outlet.settle()
+        for outlet in self._outlets.values():
+            outlet.settle()
         self._reclaim()
         self._changed.notify_all()
 
@@ -286,7 +304,8 @@ class Spool:
             faults.point("spool.reclaim")
             self._files.remove(number)
             self._ends.pop(number, None)
-            self._outlet.forget(number)
+            for outlet in self._outlets.values():
+                outlet.forget(number)
 
     def close(self) -> None:
         """Close the files; what was appended is durable already."""

@@ -1,0 +1,129 @@
+"""The hub as the agent's shipper sees it: two requests, and what their answers mean.
+
+GET  {hub}/v1/spools/{spool}  what the hub has stored: the truth after a restart
+POST {hub}/v1/batches         frames of one lane, in order
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import orjson
+import urllib3
+
+from keelwatch import __version__
+
+
+class RetryLaterError(Exception):
+    """The hub cannot take it now; `after` is how many seconds it asks to be left alone."""
+
+    def __init__(self, message: str, after: float = 0.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class UnauthorisedError(RetryLaterError):
+    """The hub does not accept the token. Its file is read again for the next request."""
+
+
+class BusyError(RetryLaterError):
+    """The hub says that it is overloaded."""
+
+
+class AwayError(RetryLaterError):
+    """Whatever stands before the hub says that it does not reach it."""
+
+
+class HubClient:
+    """Thread-safe. `token_file` is read again whenever the hub refuses the token."""
+
+    def __init__(self, hub: str, token_file: Path | None, ca_file: Path | None, connections: int) -> None:
+        self.hub = hub.rstrip("/")
+        self._token_file = token_file
+        self._token = ""
+        self._lock = threading.Lock()
+        self._pool = _pool(ca_file, connections)
+
+    def stored(self, spool: str) -> dict[str, int]:
+        """The highest stored sequence number by table. Raises RetryLaterError, HTTPError, ValueError."""
+        answer = self._request("GET", f"/v1/spools/{spool}", 30.0)
+        if answer.status != 200:
+            self.refuse(answer)
+        return numbers(answer, "stored")
+
+    def post(self, frames: list[bytes], patience: float) -> urllib3.BaseHTTPResponse:
+        """Send frames; the answer may be any. `patience` is how many seconds the hub may take for it."""
+        return self._request("POST", "/v1/batches", patience, frames)
+
+    def refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
+        """Raise for an answer that means: later."""
+        if answer.status in (401, 403):
+            with self._lock:
+                self._token = ""
+        if answer.status == 401:
+            raise UnauthorisedError(f"hub {self.hub} does not accept the token in {self._token_file}")
+        if answer.status == 403:
+            raise UnauthorisedError(f"hub {self.hub} answered 403: {reason(answer)}")
+        if answer.status in (502, 504) or (answer.status == 503 and "Retry-After" not in answer.headers):
+            raise AwayError(f"hub {self.hub} is away: {answer.status}: {reason(answer)}")
+        if answer.status == 503:
+            raise BusyError(f"hub {self.hub} is busy: {reason(answer)}", _retry_after(answer))
+        raise RetryLaterError(f"hub {self.hub} answered {answer.status}: {reason(answer)}")
+
+    def _request(
+        self, method: str, path: str, patience: float, body: list[bytes] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"User-Agent": f"keelwatch-agent/{__version__}"}
+        if token := self._current_token():
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/octet-stream"
+            headers["Content-Length"] = str(sum(map(len, body)))  # so it is sent piece by piece, uncopied
+        timeout = urllib3.Timeout(connect=5.0, read=patience)
+        return self._pool.request(method, self.hub + path, body=body, headers=headers, timeout=timeout)
+
+    def _current_token(self) -> str:
+        with self._lock:
+            if not self._token and self._token_file is not None:
+                self._token = self._token_file.read_text().strip()
+            return self._token
+
+
+def _pool(ca_file: Path | None, connections: int) -> urllib3.PoolManager:
+    """Connections that are kept, checked against the CA, never retried or redirected behind our back."""
+    ca = str(ca_file) if ca_file else None
+    return urllib3.PoolManager(num_pools=1, maxsize=connections, retries=False, ca_certs=ca)
+
+
+def content(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    """The object that the answer holds, empty if there is none."""
+    try:
+        found = orjson.loads(answer.data)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def numbers(answer: urllib3.BaseHTTPResponse, key: str) -> dict[str, int]:
+    """The sequence numbers by table that stand in the answer under `key`; ValueError if they do not."""
+    found = content(answer).get(key)
+    if not isinstance(found, dict) or not all(
+        isinstance(seq, int) and 0 <= seq < 1 << 63 for seq in found.values()
+    ):
+        raise ValueError(f"the answer has no {key!r} numbers: is this a keelwatch hub?")
+    return found
+
+
+def reason(answer: urllib3.BaseHTTPResponse) -> str:
+    """Why, in the hub's words or in those of whatever answered."""
+    found = content(answer).get("error", answer.data[:200].decode("utf-8", "backslashreplace"))
+    return str(found)[:1000]
+
+
+def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
+    try:
+        return min(300.0, max(0.0, float(answer.headers.get("Retry-After", "0"))))
+    except ValueError:
+        return 0.0
