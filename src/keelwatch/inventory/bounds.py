@@ -33,8 +33,9 @@ def shared(value: object, limit: int = MAX_TEXT) -> str:
 
 def number(value: object) -> int:
     """A number that fits into 32 bits, or 0."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return max(-0x80000000, min(int(value), 0x7FFFFFFF)) if whole else 0  # type: ignore[call-overload, no-any-return]  # `whole` says so
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return max(-0x80000000, min(value, 0x7FFFFFFF))
 
 
 def mapping(value: object) -> Mapping[str, Any]:

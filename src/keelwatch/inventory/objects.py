@@ -74,7 +74,6 @@ class KubeObject:
     detail: Pairs = ()  # a node's system and versions, a pod's runtime class
     scheduled: int = 0
     started: int = 0
-    deleting: bool = False
 
     def label(self, key: str) -> str:
         """The label's value, or ""."""

@@ -51,7 +51,6 @@ def parse(kind: str, raw: Json, team_label: str = "", team_annotation: str = "")
         labels_cut=cut,
         owner=_owner(meta.get("ownerReferences")),
         team_mark=shared(annotations.get(team_annotation), 256) if team_annotation else "",
-        deleting=bool(meta.get("deletionTimestamp")),
     )
     spec, status = mapping(raw.get("spec")), mapping(raw.get("status"))
     if kind == "Pod":

@@ -16,7 +16,7 @@ MAX_MAP = 4 << 20
 
 
 class Team(NamedTuple):
-    """`source` says where it was read: "pod label", "workload annotation", "namespace map", …"""
+    """`source` says where it was read: for example "pod label" or "namespace map"."""
 
     name: str
     source: str

@@ -28,6 +28,7 @@ CAUSES: dict[str, str] = {
     "agent_down": "the agent was not running",
     "hub_down": "the hub was not running; agents kept their records meanwhile",
     "sensor_off": "the sensor was not loaded",
+    "inventory_off": "the API server could not be watched; objects that came and went meanwhile are not known",
 }
 """Every cause a gap can have, with its meaning. Documented in docs/reference/gaps.md."""
 

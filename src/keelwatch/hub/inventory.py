@@ -1,0 +1,80 @@
+"""The inventory as a part of the hub: its watches, its history, and what is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keelwatch.ingest.recorder import Recorder
+from keelwatch.inventory.client import Api
+from keelwatch.inventory.inventory import Inventory
+from keelwatch.inventory.kinds import KINDS
+from keelwatch.inventory.teams import TeamRules, read_team_map
+from keelwatch.inventory.watch import watchers
+from keelwatch.model.gap import Gap
+from keelwatch.model.identity import Identity
+from keelwatch.store.database import Database, StoreError
+
+_log = logging.getLogger(__name__)
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSettings:
+    """How teams are found; `map_file` is YAML, `namespace: team` a line. Keys that are "" are not read."""
+
+    label: str = "team"
+    annotation: str = ""
+    map_file: Path | None = None
+
+    def rules(self) -> TeamRules:
+        """Read the map; raise TeamMapError."""
+        return TeamRules(self.label, self.annotation, read_team_map(self.map_file) if self.map_file else {})
+
+
+class InventoryService:
+    """`inventory` is what others ask."""
+
+    def __init__(
+        self, api: Api, cluster: str, rules: TeamRules, database: Database, recorder: Recorder
+    ) -> None:
+        self._cluster = cluster
+        self._recorder = recorder
+        self.inventory = Inventory(cluster, rules, database, recorder.write)
+        self._watchers = watchers(api, self.inventory, self._unwatched)
+
+    def start(self) -> None:
+        """Learn what is stored, and begin to watch."""
+        self.inventory.history.start()
+        for watcher in self._watchers:
+            watcher.start()
+
+    def stop(self) -> None:
+        """End the watches, and write what they told."""
+        for watcher in self._watchers:
+            watcher.stop()
+        self.inventory.history.stop()
+
+    def status(self) -> dict[str, Any]:
+        """What `keelwatch status` shows: `kinds` by name with how many there are and what is wrong."""
+        counts = self.inventory.counts(tuple(kind.name for kind in KINDS))
+        problems = {
+            kind.name: watcher.state.problem
+            for kind, watcher in zip(KINDS, self._watchers, strict=True)
+            if watcher.state.problem
+        }
+        return {"ready": self.inventory.ready.is_set(), "objects": counts, "problems": problems}
+
+    def _unwatched(self, kind: str, begin: int, end: int) -> None:
+        """A watch could not go on where it was: what came and went in between, nobody knows."""
+        detail = f"{kind}: the watch could not be continued; what came and went meanwhile is not known"
+        about = Identity(cluster=self._cluster, identity_source="cluster=config")
+        seconds = max(1, (end - begin) // _SECOND)
+        try:
+            self._recorder.record(
+                [Gap("inventory", "inventory_off", begin, end, seconds, "seconds", about, detail)]
+            )
+        except StoreError as error:
+            _log.warning("a gap of the inventory could not be recorded: %s", error.brief)
