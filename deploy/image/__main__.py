@@ -80,7 +80,11 @@ def _roots(name: str, *, strict: bool) -> list[Path]:
     """Three roots to be laid over each other: Debian, Python packages, keelwatch."""
     files = debian.fetch(CACHE / "debs", strict=strict)
     system = _once("system", [package.sha256 for package, _ in files], lambda root: _system(root, files))
-    packages = _once("packages", [python.LOCK.read_text()], lambda root: _packages(root, system))
+    packages = _once(
+        "packages",
+        [python.LOCK.read_text(), python.LEFT_OUT.read_text()],
+        lambda root: _packages(root, system),
+    )
     own = CACHE / "own"
     shutil.rmtree(own, ignore_errors=True)
     python.install_keelwatch(own, python.wheel(CACHE))

@@ -27,8 +27,7 @@ from keelwatch.cli.main import main
 
 sys.exit(main())
 """
-DROP = ("tests", "test", "testing", "include")
-"""Folders of packages that nothing imports when it runs; checked by starting every command."""
+LEFT_OUT = HERE / "left-out.list"
 
 
 def wheel(cache: Path) -> Path:
@@ -63,7 +62,7 @@ def lock(cache: Path) -> None:
 
 def _row(found: dict[str, dict[str, object]]) -> str:
     metadata, download = found["metadata"], found["download_info"]
-    if metadata["name"] == "keelwatch":
+    if metadata["name"] == "keelwatch" or metadata["name"] in left_out("package"):
         return ""
     hashes = download["archive_info"]["hashes"]  # type: ignore[index]  # the report's own shape
     return f"{metadata['name']}=={metadata['version']} --hash=sha256:{hashes['sha256']}\n"
@@ -123,10 +122,16 @@ def compile_all(root: Path, folder: str, system: Path) -> None:
     subprocess.run([*python, "-S", *options, str(root / folder)], check=False, env=environment)
 
 
+def left_out(kind: str) -> list[str]:
+    """The "package" names or "folder" patterns of left-out.list."""
+    rows = (line.partition("#")[0].split() for line in LEFT_OUT.read_text().splitlines())
+    return [row[1] for row in rows if row and row[0] == kind]
+
+
 def _slim(home: Path) -> None:
-    for path in home.glob("*"):
-        for name in DROP:
-            shutil.rmtree(path / name, ignore_errors=True)
+    for pattern in left_out("folder"):
+        for path in list(home.glob(pattern)):
+            shutil.rmtree(path)
     for library in home.rglob("*.so*"):
         if library.is_file() and not library.is_symlink():
             subprocess.run(["strip", "--strip-unneeded", library], check=False, capture_output=True)
