@@ -12,6 +12,7 @@ import click
 
 from keelwatch.cli.agent_options import PATH
 from keelwatch.cli.errors import USAGE, CliError
+from keelwatch.cli.hub_cluster import with_cluster_options
 from keelwatch.cli.hub_options import with_hub_options
 from keelwatch.cli.options import HelpfulCommand
 from keelwatch.hub import settings as defaults
@@ -22,6 +23,8 @@ _EXAMPLES = """
 keelwatch hub
 keelwatch hub --listen 0.0.0.0:8470 --tls-cert hub.pem --tls-key hub.key
 keelwatch hub --data /srv/keelwatch --agent-token-file /etc/keelwatch/agent.token
+keelwatch hub --listen 0.0.0.0:8470 --tls-auto --tls-name hub.example
+keelwatch hub --in-cluster --cluster prod --agent-service-account keelwatch/keelwatch-agent
 keelwatch hub --clickhouse http://clickhouse.example:8123
 """
 
@@ -36,6 +39,7 @@ keelwatch hub --clickhouse http://clickhouse.example:8123
 @click.option("--admin-token-file", type=PATH, metavar="FILE",
               help="Log-in token of role admin; without it one is made and printed once.")  # fmt: skip
 @click.option("--viewer-token-file", type=PATH, metavar="FILE", help="Log-in token of role viewer.")
+@with_cluster_options
 @click.option("--user", metavar="NAME", default="", help="Whom to become when started as root.")
 @click.option(
     "--clickhouse", metavar="URL", default="", help="Use this server instead of the embedded store."

@@ -26,7 +26,7 @@ from keelwatch.ingest.metrics import UNAUTHORISED
 
 COOKIE = "keelwatch_session"
 SESSION_SECONDS = 12 * 3600
-READERS: tuple[Role, ...] = ("viewer", "admin")
+READERS: tuple[Role, ...] = ("viewer", "analyst", "admin")
 
 
 class ApiError(Exception):

@@ -53,6 +53,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.tokens = parts.tokens
     app.state.auth = parts.auth
     app.state.health = health.Health(parts.database, parts.history)
+    app.state.authority = None
     app.state.stopping = asyncio.Event()
     app.include_router(ingest_routes.router)
     app.include_router(api.router)

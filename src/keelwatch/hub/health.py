@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from keelwatch.console.history import History
+from keelwatch.hub.tls import Authority
 from keelwatch.store.database import Database, StoreError
 
 STORE_BYTES = Gauge("keelwatch_hub_store_bytes", "Bytes of the store on disk")
@@ -68,6 +69,16 @@ async def readyz(request: Request) -> PlainTextResponse:
     health: Health = request.app.state.health
     await health.ready()
     return PlainTextResponse("ok\n")
+
+
+@router.get("/v1/ca", summary="The CA that the hub made for itself", tags=["agents"])
+async def ca(request: Request) -> PlainTextResponse:
+    """Answer its certificate (PEM). Compare the fingerprint with what the hub's log or its status says."""
+    authority: Authority | None = request.app.state.authority
+    if authority is None:
+        return PlainTextResponse("the hub's certificate is not from a CA of its own\n", 404)
+    headers = {"X-Keelwatch-Fingerprint": f"SHA256={authority.fingerprint}"}
+    return PlainTextResponse(authority.pem, headers=headers, media_type="application/x-pem-file")
 
 
 @router.get("/metrics", summary="Prometheus metrics")

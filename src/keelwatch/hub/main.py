@@ -8,15 +8,20 @@ import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
-import uvicorn
+from fastapi import FastAPI
 
 from keelwatch.console.auth import Auth
 from keelwatch.console.history import History
 from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
+from keelwatch.hub.cluster import connect_cluster, publisher
 from keelwatch.hub.invalid_lines import InvalidLines
+from keelwatch.hub.reload import Reload
+from keelwatch.hub.server import Server
 from keelwatch.hub.settings import HubSettings, SettingsError
+from keelwatch.hub.tls import AutoTls
 from keelwatch.ingest.auth import Tokens, new_token, token_from_file
 from keelwatch.ingest.intake import Intake, IntakeSettings
 from keelwatch.store.chdb import EmbeddedDatabase, Limits
@@ -27,7 +32,15 @@ from keelwatch.store.migrate import migrate
 
 _log = logging.getLogger(__name__)
 
-_STOP_SECONDS = 20
+
+class Service(Protocol):
+    """A part of the hub with threads. They are stopped in the order in which they were started."""
+
+    def start(self) -> None:
+        """Begin; called once."""
+
+    def stop(self) -> None:
+        """Finish what was begun, then end."""
 
 
 def run_hub(settings: HubSettings) -> None:
@@ -54,9 +67,16 @@ def open_database(settings: HubSettings) -> tuple[Database, Engines]:
 def load_tokens(settings: HubSettings, announce: Callable[[str], None]) -> Tokens:
     """The tokens in the data folder and in the files named; `announce` a new admin token."""
     tokens = Tokens(settings.data / "tokens.json")
-    tokens.add("agent", "agent", token_from_file(settings.agent_token))
+    if settings.agent_service_account and settings.agent_token_file is None:
+        tokens.drop("agent")
+    else:
+        tokens.add("agent", "agent", token_from_file(settings.agent_token))
     if settings.viewer_token_file:
         tokens.add("viewer", "viewer", token_from_file(settings.viewer_token_file))
+    if settings.analyst_token_file:
+        tokens.add("analyst", "analyst", token_from_file(settings.analyst_token_file))
+    if settings.audit_token_file:
+        tokens.add("audit", "audit", token_from_file(settings.audit_token_file))
     if settings.admin_token_file:
         tokens.add("admin", "admin", token_from_file(settings.admin_token_file))
     elif not tokens.has("admin"):
@@ -94,48 +114,42 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     intake = Intake(database, settings.data, IntakeSettings(reserve=settings.disk_reserve))
     auth = Auth(tokens, settings.data / "session.key", settings.tls)
     history = History(database, intake)
+    tls, api = _auto_tls(settings), connect_cluster(settings)
     app = create_app(Parts(database, intake, history, tokens, auth, settings.data))
-    alive = Alive(settings.data / "alive", intake.recorder)
-    invalid = InvalidLines(database, intake)
-    intake.start()
-    alive.start()
-    invalid.start()
+    app.state.authority = tls.authority if tls else None
+    services: list[Service] = [
+        intake,
+        InvalidLines(database, intake),
+        *present(publisher(settings, api, tls)),
+        Alive(settings.data / "alive", intake.recorder),
+    ]
+    for service in services:
+        service.start()
     try:
         _log.info("serving at %s://%s", "https" if settings.tls else "http", settings.listen)
-        Server(settings, app).run()
+        _server(settings, app, tls).run()
     finally:
-        intake.stop()
-        invalid.stop()
-        alive.stop()
+        for service in services:
+            service.stop()
 
 
-class Server(uvicorn.Server):
-    """Uvicorn, telling followers to end as soon as a signal comes rather than when they have."""
+def _auto_tls(settings: HubSettings) -> AutoTls | None:
+    if not settings.tls_auto:
+        return None
+    tls = AutoTls(settings.data / "tls", settings.tls_names)
+    _log.info("the CA's SHA-256 is %s; GET /v1/ca hands it out", tls.authority.fingerprint)
+    return tls
 
-    def __init__(self, settings: HubSettings, app: object) -> None:
-        host, port = settings.address
-        self._app = app
-        super().__init__(
-            uvicorn.Config(
-                app,  # type: ignore[arg-type]  # uvicorn's own union does not name FastAPI
-                host=host,
-                port=port,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                timeout_graceful_shutdown=_STOP_SECONDS,
-                timeout_keep_alive=75,
-                http="h11",  # the one that bounds the size of headers
-                h11_max_incomplete_event_size=64 << 10,
-                backlog=1024,
-            )
-        )
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        """A signal came. Uvicorn's own handler would raise it again behind us, before all is stored."""
-        del frame
-        _log.info("stopping (signal %d): storing what was received", sig)
-        self._app.state.stopping.set()  # type: ignore[attr-defined]  # FastAPI's state is open
-        self.should_exit = True
+def _server(settings: HubSettings, app: FastAPI, tls: AutoTls | None) -> Server:
+    if tls is not None:
+        return Server(settings, app, (tls.cert, tls.key), Reload(tls.cert, tls.key, tls.renew))
+    if settings.tls_cert is not None and settings.tls_key is not None:
+        files = (settings.tls_cert, settings.tls_key)
+        return Server(settings, app, files, Reload(*files))
+    return Server(settings, app, None, None)
+
+
+def present(*services: Service | None) -> list[Service]:
+    """Those that there are."""
+    return [service for service in services if service is not None]

@@ -16,18 +16,28 @@ from typing import Literal, TypeAlias
 
 import orjson
 
-Role: TypeAlias = Literal["agent", "viewer", "admin"]
-ROLES: tuple[Role, ...] = ("agent", "viewer", "admin")
+Role: TypeAlias = Literal["agent", "audit", "viewer", "analyst", "admin"]
+"""`agent` sends records, `audit` is the API server's audit webhook; the others read."""
+ROLES: tuple[Role, ...] = ("agent", "audit", "viewer", "analyst", "admin")
 MAX_TOKEN = 512
 MIN_TOKEN = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request comes from."""
+    """Who a request comes from. `node` is the only one an agent may speak for; "" is any.
+
+    `source` is "token" (one of ours) or "serviceaccount" (the API server vouches for it, and for
+    `namespace`, `pod` and `pod_uid`, the pod that the token was made for).
+    """
 
     name: str
     role: Role
+    node: str = ""
+    source: str = "token"
+    namespace: str = ""
+    pod: str = ""
+    pod_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,13 @@ class Tokens:
             return
         self._entries = [*(known for known in self._entries if known.name != name), entry]
         write_private(self._path, orjson.dumps([asdict(known) for known in self._entries]))
+
+    def drop(self, name: str) -> None:
+        """Accept the token of this name no longer."""
+        left = [known for known in self._entries if known.name != name]
+        if left != self._entries:
+            self._entries = left
+            write_private(self._path, orjson.dumps([asdict(known) for known in left]))
 
     def verify(self, token: str) -> Principal | None:
         """Return who has this token, or None."""
