@@ -1,0 +1,102 @@
+"""What coverage is reckoned from, as values: nodes, who watched them, containers, losses.
+
+All times are nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keelwatch.evidence.causes import Kind
+from keelwatch.evidence.intervals import NOTHING, Intervals
+
+NodeKey = tuple[str, str]
+"""Cluster and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records that were lost, as agent or hub counted them. `container_id` is "" for a whole node."""
+
+    kind: Kind
+    cause: str
+    begin: int
+    end: int
+    amount: int = 0
+    unit: str = ""
+    container_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The agents of one node together.
+
+    `up` is when one ran, between the `first` start and the `last` sign of life; `stopped`: that sign
+    was the agent saying that it stops. `logs` is the part of `up` in which logs were read.
+    """
+
+    first: int
+    last: int
+    up: Intervals
+    stopped: bool = False
+    sensor_off: Intervals = NOTHING
+    blind: str = ""  # why the sensor is off, as the agent said
+    logs: Intervals = NOTHING
+    agents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node. `listed`: the API server knows it; `system` is its kubernetes.io/os."""
+
+    cluster: str
+    name: str
+    listed: bool = False
+    system: str = ""
+    phase: str = ""
+    gone: int = 0
+    watch: Watch | None = None
+    losses: tuple[Loss, ...] = ()
+
+    @property
+    def key(self) -> NodeKey:
+        """Cluster and name."""
+        return self.cluster, self.name
+
+
+@dataclass(slots=True)
+class Container:
+    """A container and when it ran. `taken` is when agents took it up, with how many files its log had."""
+
+    container_id: str
+    cluster: str = ""
+    node: str = ""
+    namespace: str = ""
+    workload_kind: str = ""
+    workload: str = ""
+    team: str = ""
+    pod: str = ""
+    container: str = ""
+    image: str = ""
+    runtime: str = ""  # its runtime class or handler, where one is named
+    known_by: str = ""  # "kubernetes", "agent" or both, joined by "+"
+    runs: Intervals = NOTHING
+    taken: tuple[tuple[int, int], ...] = ()
+    has_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was found for one question. `inventories`: clusters of which an inventory is kept."""
+
+    begin: int
+    end: int
+    now: int
+    nodes: dict[NodeKey, Node]
+    containers: list[Container]
+    losses: dict[str, tuple[Loss, ...]] = field(default_factory=dict)  # by container id
+    labels: dict[NodeKey, dict[str, str]] = field(default_factory=dict)  # of namespaces
+    inventories: frozenset[str] = frozenset()
+    listening: int = 0  # since when the hub runs
+    hub_down: Intervals = NOTHING

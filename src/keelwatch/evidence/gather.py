@@ -1,0 +1,249 @@
+"""Pure: rows of the store → facts. See query.coverage for what the rows are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from keelwatch.evidence.causes import LOSSES, kinds_lost
+from keelwatch.evidence.facts import Container, Loss, Node, NodeKey, Watch
+from keelwatch.evidence.intervals import (
+    END,
+    NOTHING,
+    Interval,
+    Intervals,
+    intersect,
+    interval,
+    subtract,
+    union,
+)
+
+SECOND = 1_000_000_000
+SAME_START = 2 * SECOND
+"""The API server tells starts in whole seconds; the runtime's own time within this is the same start."""
+GOODBYE = 30 * SECOND
+"""How long an agent that says that it stops may still be heard of: it sends what is left."""
+
+Row = Mapping[str, Any]
+_NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
+
+
+@dataclass(slots=True)
+class _Agent:
+    """One agent's spool."""
+
+    node: NodeKey
+    first: int
+    last: int
+    stopped: bool
+    sessions: list[tuple[int, bool]]  # (start, whether logs were read)
+    down: list[Interval] = field(default_factory=list)
+    sensor_off: list[Interval] = field(default_factory=list)
+    blind: str = ""
+
+
+def watches(agents: Iterable[Row], outages: Iterable[Row], signs: Mapping[str, int]) -> dict[NodeKey, Watch]:
+    """Who watched each node. `signs` has when each agent was last heard of, by spool."""
+    found = {str(row["spool"]): _agent(row, signs.get(str(row["spool"]), 0)) for row in agents}
+    for row in outages:
+        agent = found.get(str(row["spool"]))
+        if agent is None:
+            continue
+        where = int(row["begin_"]), int(row["end_"])
+        agent.last = max(agent.last, where[1])
+        (agent.down if row["cause"] == "agent_down" else agent.sensor_off).append(where)
+        agent.blind = agent.blind or (str(row["detail"]) if row["cause"] == "sensor_off" else "")
+    by_node: dict[NodeKey, list[tuple[str, _Agent]]] = defaultdict(list)
+    for spool, agent in found.items():
+        by_node[agent.node].append((spool, agent))
+    return {key: _watch(agents_) for key, agents_ in by_node.items()}
+
+
+def _agent(row: Row, heard: int) -> _Agent:
+    sessions = [(int(time), bool(started), bool(logs)) for time, started, logs in row["sessions"]]
+    last_time, last_started, _ = sessions[-1]
+    stopped = not last_started and heard <= last_time + GOODBYE
+    return _Agent(
+        node=(str(row["cluster_"]), str(row["node_"])),
+        first=int(row["first"]),
+        last=last_time if stopped else max(last_time, heard),
+        stopped=stopped,
+        sessions=[(time, logs) for time, started, logs in sessions if started],
+    )
+
+
+def _watch(agents: Sequence[tuple[str, _Agent]]) -> Watch:
+    """A node's agents as one: what one of them saw was seen."""
+    ups = {spool: subtract(interval(one.first, one.last), union(one.down)) for spool, one in agents}
+    up = union(pair for found in ups.values() for pair in found)
+    logs = union(pair for spool, one in agents for pair in _with_logs(one, ups[spool]))
+    seeing = (subtract(ups[spool], union(one.sensor_off)) for spool, one in agents)
+    newest = max((one for _, one in agents), key=lambda one: one.last)
+    return Watch(
+        first=min(one.first for _, one in agents),
+        last=newest.last,
+        up=up,
+        stopped=newest.stopped,
+        sensor_off=subtract(up, union(pair for found in seeing for pair in found)),
+        blind=next((one.blind for _, one in agents if one.blind), ""),
+        logs=logs,
+        agents=tuple(sorted(spool for spool, _ in agents)),
+    )
+
+
+def _with_logs(agent: _Agent, up: Intervals) -> Intervals:
+    """The part of `up` in which logs were read: each start said whether they are."""
+    starts = [time for time, _ in agent.sessions]
+    ends = [*starts[1:], END]
+    off = union((begin, end) for (begin, logs), end in zip(agent.sessions, ends, strict=True) if not logs)
+    return subtract(up, off)
+
+
+def losses(rows: Iterable[Row]) -> tuple[dict[NodeKey, tuple[Loss, ...]], dict[str, tuple[Loss, ...]]]:
+    """Losses of whole nodes, and of single containers by their id."""
+    nodes: dict[NodeKey, list[Loss]] = defaultdict(list)
+    containers: dict[str, list[Loss]] = defaultdict(list)
+    for row in rows:
+        for found in _losses(row):
+            if found.container_id:
+                containers[found.container_id].append(found)
+            else:
+                nodes[str(row["cluster"]), str(row["node"])].append(found)
+    return (
+        {key: tuple(found) for key, found in nodes.items()},
+        {key: tuple(found) for key, found in containers.items()},
+    )
+
+
+def _losses(row: Row) -> Iterable[Loss]:
+    if row["cause"] not in LOSSES:
+        return
+    for kind in kinds_lost(str(row["what"])):
+        yield Loss(
+            kind,
+            str(row["cause"]),
+            int(row["begin_"]),
+            int(row["end_"]),
+            int(row["amount"]),
+            str(row["unit"]),
+            str(row["container_id"]),
+            str(row["detail_"])[:300],
+        )
+
+
+def nodes(
+    listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Mapping[NodeKey, tuple[Loss, ...]]
+) -> dict[NodeKey, Node]:
+    """All nodes that the API server or an agent knows."""
+    found: dict[NodeKey, Node] = {}
+    for row in sorted(listed, key=lambda row: int(row["created_"])):  # of two of one name the later one
+        key = str(row["cluster"]), str(row["node"])
+        found[key] = Node(
+            *key, True, str(row["system"]), str(row["phase_"]), max(0, int(row["gone"])),
+            watched.get(key), lost.get(key, ()),
+        )  # fmt: skip
+    for key, watch in watched.items():
+        found.setdefault(key, Node(*key, watch=watch, losses=lost.get(key, ())))
+    return found
+
+
+def containers(
+    told_by_agents: Iterable[Row], told_by_kubernetes: Iterable[Row], known: Mapping[NodeKey, Node]
+) -> list[Container]:
+    """Each container once; of one that both know, Kubernetes says whose it is and the runtime when it ran."""
+    by_kubernetes = {str(row["container_id"]): row for row in told_by_kubernetes}
+    found = [
+        _watched(row, by_kubernetes.pop(str(row["container_id"]), None), known) for row in told_by_agents
+    ]
+    return [*found, *map(_listed, by_kubernetes.values())]
+
+
+def _watched(row: Row, other: Row | None, known: Mapping[NodeKey, Node]) -> Container:
+    one = Container(
+        container_id=str(row["container_id"]),
+        **{name: str(row[f"{name}_"]) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        runtime=str(row["handler"]),
+        known_by="agent",
+        has_log=bool(row["has_log"]),
+    )
+    node = known.get((one.cluster, one.node))
+    watch = node.watch if node else None
+    first = watch.first if watch else 0
+    starts = [(int(time), int(taken), int(files)) for time, taken, files in row["starts"]]
+    one.taken = tuple((taken or max(time, first), files) for time, taken, files in starts)
+    runs = _runs(starts, [int(end) for end in row["ends"]])
+    if other is None:
+        one.runs = _ended(runs, one, watch)
+    else:
+        _name(one, other)
+        one.known_by = "kubernetes+agent"
+        one.runs = _joined(runs, other)
+    return one
+
+
+def _listed(row: Row) -> Container:
+    """One that no agent ever told of."""
+    one = Container(str(row["container_id"]), known_by="kubernetes")
+    _name(one, row)
+    one.runs = _by_kubernetes(row)
+    return one
+
+
+def _name(one: Container, row: Row) -> None:
+    for name in _NAMES:
+        told = str(row["name_" if name == "pod" else f"{name}_"])
+        if told:
+            setattr(one, name, told)
+    one.runtime = one.runtime or str(row["runtime_class_"])
+
+
+def _runs(starts: Sequence[tuple[int, int, int]], ends: Sequence[int]) -> Intervals:
+    """Starts and ends in order; an agent that starts anew tells the start of what runs again."""
+    moments = [(time, True, taken) for time, taken, _ in starts] + [(end, False, end) for end in ends]
+    runs: list[Interval] = []
+    begin = 0
+    ended = 0
+    for time, is_start, taken in sorted(moments, key=lambda moment: (max(moment[0], moment[2]), moment[1])):
+        if is_start:
+            # The runtime tells when it was created; one that ended since then was started again later.
+            begin = begin or (time if time > ended else taken)
+        elif begin:
+            runs.append((begin, time))
+            begin, ended = 0, time
+    if begin:
+        runs.append((begin, END))
+    return union(runs)
+
+
+def _ended(runs: Intervals, one: Container, watch: Watch | None) -> Intervals:
+    """One that the agent did not find again after an outage ended meanwhile; when, nobody knows.
+
+    It is taken to have run until the agent was back.
+    """
+    if not runs or runs[-1][1] != END or watch is None:
+        return runs
+    last = max(taken for taken, _ in one.taken)
+    session = next((at for at, (_, end) in enumerate(watch.up) if last < end), None)
+    if session is None or session + 1 >= len(watch.up):
+        return runs
+    return intersect(runs, interval(runs[0][0], watch.up[session + 1][0]))
+
+
+def _joined(runs: Intervals, row: Row) -> Intervals:
+    theirs = _by_kubernetes(row)
+    if not runs or not theirs:
+        return runs or theirs
+    begin, end = runs[0][0], runs[-1][1]  # in Kubernetes each run has an id of its own
+    if theirs[0][0] + SAME_START < begin:
+        begin = theirs[0][0]
+    return interval(begin, theirs[-1][1] if end == END else end)
+
+
+def _by_kubernetes(row: Row) -> Intervals:
+    begin, finished, gone = (int(row[name]) for name in ("started", "finished", "gone"))
+    end = finished or (gone if gone > 0 else END)
+    if begin >= end:  # shorter than the second that the API server counts in
+        end = begin + SECOND
+    return interval(begin, end) or NOTHING
