@@ -36,6 +36,7 @@ from tests.stack_support import (
 
 pytestmark = [pytest.mark.root, pytest.mark.sensor, pytest.mark.containers]
 RATE = 300
+MOST_LINES = 90_000  # of a container: one question to the hub is answered with 100,000 at most
 
 
 @pytest.fixture(autouse=True)
@@ -128,15 +129,16 @@ def test_two_hundred_kills_at_random_moments(node: Node, kubelet: Kubelet) -> No
 
 def kill_often(node: Node, kubelet: Kubelet, kills: int) -> None:
     """Half of the kills come while both run, the other half anywhere, most of those while they start."""
-    seconds = kills * 2.0
-    lines = int(seconds * RATE)
-    pods = kubelet.run_deployment(busy(lines))
+    seconds = kills * 3.0
+    rate = min(RATE, int(MOST_LINES / seconds))
+    lines = int(seconds * rate)
+    pods = kubelet.run_deployment(busy(lines, rate))
     times = []
     for number in range(kills):
         if number % 2:
             eventually(node.works, "it does not work again after a kill", 60)
             pods[0].rotate_logs("steady")
-        time.sleep(random.uniform(0.0, 1.5))
+        time.sleep(random.uniform(0.0, 1.0))
         victims = random.choice([("agent",), ("hub",), ("agent", "hub")])
         times += [time.time_ns()] if "agent" in victims else []
         node.kill(*victims)
@@ -147,9 +149,9 @@ def kill_often(node: Node, kubelet: Kubelet, kills: int) -> None:
     check_gaps(node, times, pods[0].namespace)
 
 
-def busy(lines: int) -> Deployment:
+def busy(lines: int, rate: int) -> Deployment:
     """Two instances: one container writes steadily, another in bursts, with lines that the runtime splits."""
-    steady = generator("steady", lines, "-r", str(RATE), "-s", "100", name="steady")
+    steady = generator("steady", lines, "-r", str(rate), "-s", "100", name="steady")
     bursts = "for n in 1 2 3 4; do loggen -n 500 -s 300 -p burst$n & sleep 3; kill $!; done; sleep 100000"
     return Deployment(
         f"ns-{random_name(6)}",
