@@ -19,10 +19,10 @@ class Alive:
     def __init__(self, directory: Path) -> None:
         self._path = directory / NAME
 
-    def beat(self) -> None:
-        """Say that the agent runs now."""
+    def beat(self, held: float = 0.0) -> None:
+        """Say that the agent runs now, with everything durable but of the last `held` seconds."""
         beside = self._path.with_suffix(".new")
-        beside.write_text(str(clock.now()))
+        beside.write_text(str(clock.now() - int(held * 1e9)))
         beside.replace(self._path)
 
     def gap(self, host: Identity) -> Gap | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keelwatch.agent.alive import Alive
+from keelwatch.agent.completion import BOUND
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.losses import Blindness, LossMeter
@@ -66,7 +67,7 @@ class Housekeeping:
 
     def round(self) -> None:
         """One round. What fails (a full disk, say) does not keep the rest from being done."""
-        _guarded(self._alive.beat)
+        _guarded(self._alive.beat, self._outbox.held_seconds())
         self._enricher.boot_offset = clock.boot_offset()
         if self._rounds % (SLOW_EVERY if self._sensor else 2) == 0:
             _guarded(self._slow)
@@ -96,16 +97,24 @@ class Housekeeping:
             _guarded(self._came, at, "container_updated", clock.now())
         for at in changes.ended:
             _guarded(self._went, at)
+        for at in changes.completed:
+            _guarded(self._completed, at)
 
     def _came(self, at: Container, kind: str, when: int) -> None:
         if self._logs is not None:
-            self._logs.watch(at)
+            self._logs.watch(at, self._catalog.waits(at, BOUND))
         self._lifecycle(kind, at, when)
 
     def _went(self, at: Container) -> None:
         if self._logs is not None:
             self._logs.end(at)
         self._lifecycle("container_ended", at, at.ended)
+
+    def _completed(self, at: Container) -> None:
+        """The API server told of a pod whose container has ended meanwhile."""
+        if self._logs is not None:
+            self._logs.learn(at)
+        self._lifecycle("container_updated", at, clock.now())
 
     def _lifecycle(self, kind: str, at: Container, when: int) -> None:
         labels = dict(at.details.labels) if at.details else {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,14 @@ PREFIX = "path:"
 class LogRoots:
     """Used by one thread."""
 
-    def __init__(self, roots: Iterable[Path], follower: Follower, host: Identity) -> None:
+    def __init__(
+        self,
+        roots: Iterable[Path],
+        follower: Follower,
+        host: Identity,
+        complete: Callable[[Identity], Identity] = lambda identity: identity,
+    ) -> None:
+        self._complete = complete
         self._roots = tuple(roots)
         self._follower = follower
         self._host = host
@@ -55,7 +62,7 @@ class LogRoots:
         if not name.startswith(PREFIX):
             source = f"{identity.identity_source} container_id=cgroup"
             identity = replace(identity, container_id=name, identity_source=source)
-        self._follower.watch(LogTarget(name, path, "cri", identity))
+        self._follower.watch(LogTarget(name, path, "cri", self._complete(identity)))
 
     def _files(self) -> Iterator[Path]:
         for root in self._roots:

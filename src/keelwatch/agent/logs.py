@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from keelwatch.agent.log_roots import LogRoots, path_stream
 from keelwatch.capture.logs import Follower, LogRound, LogTarget
 from keelwatch.enrich.catalog import Container
+from keelwatch.kit.lru import LRU
 from keelwatch.kit.worker import Worker
 from keelwatch.ship.freeze import gap_drafts, log_drafts
 from keelwatch.ship.spool import Spool, SpoolFullError
@@ -15,6 +17,7 @@ from keelwatch.ship.spool import Spool, SpoolFullError
 log = logging.getLogger(__name__)
 BUDGET = 6 << 20
 """Bytes read in a round: what one fsync pays for."""
+MAX_ENDED = 5_000
 IDLE = 0.2
 """Seconds between rounds that found nothing."""
 
@@ -27,6 +30,7 @@ class LogThread:
         self._follower = follower
         self._roots = roots
         self._names: dict[str, str] = {}  # container → stream
+        self._ended = LRU[str, str](MAX_ENDED)
         self._worker = Worker("logs", self._round, IDLE)
         self.bytes = 0
         self.waits = 0
@@ -40,18 +44,27 @@ class LogThread:
         """End after the round under way."""
         self._worker.stop()
 
-    def watch(self, at: Container) -> None:
-        """Follow the log of a container, or learn its better identity."""
+    def watch(self, at: Container, hold: float = 0.0) -> None:
+        """Follow the log of a container, or learn its better identity.
+
+        It is opened at once, and read when its identity is complete or `hold` seconds are over.
+        """
         details = at.details
         if details is None or not details.log_path or not details.log_format:
             return
         path = Path(details.log_path)
         name = self._names[at.id] = path_stream(self._follower, path) or at.id
-        self._follower.watch(LogTarget(name, path, details.log_format, at.identity))
+        not_before = time.monotonic() + hold if hold else 0.0
+        self._follower.watch(LogTarget(name, path, details.log_format, at.identity, not_before))
+
+    def learn(self, at: Container) -> None:
+        """An ended container's identity became complete: use it for what is not read yet."""
+        self._follower.update(self._ended.get(at.id, at.id), at.identity)
 
     def end(self, at: Container) -> None:
         """The container is gone: read its log to the end, then let go."""
-        self._follower.end(self._names.pop(at.id, at.id))
+        name = self._ended[at.id] = self._names.pop(at.id, at.id)
+        self._follower.end(name)
 
     def look(self) -> None:
         """Look for logs that no known container writes."""

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 
 from keelwatch.agent.alive import Alive
+from keelwatch.agent.completion import Completion
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.housekeeping import Housekeeping
+from keelwatch.agent.inventory import InventoryThread
 from keelwatch.agent.log_roots import LogRoots
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.outbox import Outbox
@@ -19,11 +21,13 @@ from keelwatch.capture.ring import Sensor, SensorConfig, SensorError
 from keelwatch.detect import RuleSet
 from keelwatch.enrich.catalog import Catalog
 from keelwatch.enrich.content import Examiner
+from keelwatch.enrich.inventory import PodCache
 from keelwatch.enrich.processes import ProcessTree
 from keelwatch.enrich.provenance import FileHistory
 from keelwatch.enrich.runtime import Runtimes
 from keelwatch.model.identity import Identity
 from keelwatch.model.observation import KINDS
+from keelwatch.ship.client import HubClient
 from keelwatch.ship.freeze import gap_drafts
 from keelwatch.ship.sender import Sender
 from keelwatch.ship.spool import Spool
@@ -36,15 +40,18 @@ class Agent:
 
     def __init__(self, settings: AgentSettings, rules: RuleSet) -> None:
         self.settings = settings
-        self.catalog = Catalog(Runtimes(), settings.cluster, settings.node)
+        self.pods = PodCache(settings.data / "pods.json")
+        self.catalog = Catalog(Runtimes(), settings.cluster, settings.node, self.pods)
         self.spool = Spool(settings.data / "spool", self.host, settings.spool_limit)
-        self.outbox = Outbox(self.spool)
+        self.outbox = Outbox(self.spool, Completion(self.pods, self.catalog))
         history = FileHistory()
         self.tree = ProcessTree()
         self.enricher = Enricher(self.tree, self.catalog, history)
         examiner = Examiner(settings.hash_limit)
         self.pipeline = Pipeline(self.enricher, self.catalog, history, examiner, rules, self.outbox)
         self.sender = Sender(self.spool, settings.hub, settings.token_file, settings.ca_file)
+        client = HubClient(settings.hub, settings.token_file, settings.ca_file, connections=1)
+        self.inventory = InventoryThread(client, settings.node, self.pods, self.catalog.refresh)
         self.logs = self._log_thread() if settings.logs else None
         self.alive = Alive(settings.data)
         self.sensor: SensorThread | None = None
@@ -53,7 +60,10 @@ class Agent:
 
     def _log_thread(self) -> LogThread:
         follower = Follower(self.spool.checkpoints(), self.host)
-        return LogThread(self.spool, follower, LogRoots(self.settings.log_roots, follower, self.host))
+        return LogThread(self.spool, follower, self._log_roots(follower))
+
+    def _log_roots(self, follower: Follower) -> LogRoots:
+        return LogRoots(self.settings.log_roots, follower, self.host, self.pods.complete)
 
     @property
     def host(self) -> Identity:
@@ -63,6 +73,7 @@ class Agent:
     def start(self) -> Housekeeping:
         """Start every thread; return what the main thread does."""
         self.run(self.sender.start, self.sender.stop)
+        self.run(self.inventory.start, self.inventory.stop)
         self.run(self.outbox.start, self.outbox.stop)
         self.run(self.pipeline.start, self.pipeline.stop)
         self._start_sensor()

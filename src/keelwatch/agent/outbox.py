@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 
+from keelwatch.agent.completion import Completion
 from keelwatch.agent.records import Row
 from keelwatch.kit.worker import Worker
 from keelwatch.model.gap import Gap
@@ -18,12 +20,18 @@ INTERVAL = 0.1
 MAX_ROWS = 20_000
 """Rows held in memory. Beyond, producers wait: the ring buffer then fills, which is counted."""
 
+MAX_HELD = MAX_ROWS // 2
+"""Rows that may wait for their pod. Beyond, they go as they are, so that the pipeline never waits for it."""
+
 
 class Outbox:
     """Thread-safe. `flush` is called by one thread only, so batches keep their order."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, completion: Completion | None = None) -> None:
         self._spool = spool
+        self._completion = completion
+        self._held: defaultdict[str, list[Row]] = defaultdict(list)
+        self._held_since = 0.0
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
         self._count = 0
         self._room = threading.Condition()
@@ -36,7 +44,7 @@ class Outbox:
     def stop(self) -> None:
         """Flush what is held, then end."""
         self._worker.stop()
-        self.flush()
+        self.flush(last=True)
 
     def add(self, table: str, row: Row) -> None:
         """Queue one row; wait while MAX_ROWS are held."""
@@ -49,13 +57,35 @@ class Outbox:
         """Queue a gap."""
         self.add("gaps", gap.columns())
 
-    def flush(self) -> None:
-        """Make everything queued durable in the spool."""
+    def flush(self, *, last: bool = False) -> None:
+        """Make what is queued durable in the spool; `last`: rows that wait for their pod, too."""
         with self._room:
-            rows, self._rows, self._count = self._rows, defaultdict(list), 0
+            rows, self._rows = self._rows, defaultdict(list)
+        last = last or sum(map(len, self._held.values())) > MAX_HELD
+        for table in self._held.keys() | rows.keys():
+            going = self._settled(table, [*self._held.pop(table, ()), *rows[table]], last=last)
+            if going:
+                self._keep(table, going)
+        waiting = sum(map(len, self._held.values()))
+        self._held_since = (self._held_since or time.time()) if waiting else 0.0
+        with self._room:
+            self._count = waiting + sum(map(len, self._rows.values()))
             self._room.notify_all()
-        for table, held in rows.items():
-            self._keep(table, held)
+
+    def held_seconds(self) -> float:
+        """How long rows have been in memory because they wait for their pod."""
+        since = self._held_since
+        return max(0.0, time.time() - since) if since else 0.0
+
+    def _settled(self, table: str, rows: list[Row], *, last: bool) -> list[Row]:
+        """The rows that can go; the others are held."""
+        completion = self._completion
+        if completion is None or completion.idle:
+            return rows
+        going: list[Row] = []
+        for row in rows:
+            (going if completion.settle(table, row, last=last) else self._held[table]).append(row)
+        return going
 
     def _keep(self, table: str, rows: list[Row]) -> None:
         try:

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 from keelwatch.enrich import procfs
+from keelwatch.enrich.inventory import PodCache
 from keelwatch.enrich.layers import Layers
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, identity_of
 from keelwatch.kit import clock
@@ -44,6 +45,7 @@ class Container:
     tries: int = 0
     next_try: int = 0
     announced: bool = False
+    renewed: bool = False  # its identity became another one by what the API server told
 
     @property
     def layers(self) -> Layers:
@@ -65,18 +67,23 @@ class Container:
 
 @dataclass(slots=True)
 class Changes:
-    """What `poll` noticed: containers that became known, whose identity grew, that ended."""
+    """What `poll` noticed: containers that became known, whose identity grew, that ended.
+
+    `completed` had ended before the API server told of their pods.
+    """
 
     started: list[Container] = field(default_factory=list)
     updated: list[Container] = field(default_factory=list)
     ended: list[Container] = field(default_factory=list)
+    completed: list[Container] = field(default_factory=list)
 
 
 class Catalog:
     """Thread-safe: the pipeline asks, housekeeping polls. `changed` is set by a new container."""
 
-    def __init__(self, runtimes: Runtimes, cluster: str, node: str) -> None:
+    def __init__(self, runtimes: Runtimes, cluster: str, node: str, pods: PodCache | None = None) -> None:
         self._runtimes = runtimes
+        self._pods = pods or PodCache()
         self._lock = threading.RLock()
         self._containers: dict[str, Container] = {}
         self._owners: dict[int, str] = {}
@@ -114,6 +121,26 @@ class Catalog:
         at = self.container(container_id, pid)
         return at.identity if at is not None else self.host
 
+    def known_identity(self, container_id: str) -> Identity | None:
+        """The identity as far as it is known; nobody is asked."""
+        at = self._containers.get(container_id)
+        return at.identity if at is not None else None
+
+    def waits(self, at: Container, bound: float) -> float:
+        """Seconds that are worth waiting for the API server's word on a container, of `bound`."""
+        return self._pods.waits(at.identity, bound)
+
+    def refresh(self, pod_uids: set[str]) -> None:
+        """The API server told of these pods: complete or correct their containers' identities."""
+        with self._lock:
+            for at in self._containers.values():
+                if at.details is None or not self._pods.concerns(at.identity, pod_uids):
+                    continue
+                fresh = self._identity_of(at.details)
+                at.renewed = at.renewed or fresh != at.identity
+                at.identity = fresh
+        self.changed.set()
+
     def learn_device(self, device: int, container_id: str) -> None:
         """Remember whose overlay superblock this is; the first to run a program from it owns it.
 
@@ -150,6 +177,9 @@ class Catalog:
 
     def _poll_one(self, at: Container, now: int, changes: Changes) -> None:
         if at.ended:
+            if at.renewed and at.announced:
+                at.renewed = False
+                changes.completed.append(at)
             if now > at.forget:
                 del self._containers[at.id]
             return
@@ -158,9 +188,10 @@ class Catalog:
         due = has_ended or now >= at.next_try
         grew = not at.complete and due and self._ask(at)
         if not at.announced and (at.complete or has_ended or at.tries > PATIENCE):
-            at.announced = True
+            at.announced, at.renewed = True, False
             changes.started.append(at)
-        elif grew:
+        elif grew or (at.renewed and at.announced):
+            at.renewed = False
             changes.updated.append(at)
         if has_ended:
             self._end(at, now)
@@ -217,10 +248,13 @@ class Catalog:
     def _fill(self, at: Container, details: ContainerDetails) -> bool:
         before = at.identity
         at.details = details
-        at.identity = identity_of(details, self.host.cluster, self.host.node)
+        at.identity = self._identity_of(details)
         if details.root_device:
             self._owners[details.root_device] = at.id  # the mount table says so
         return at.identity != before
+
+    def _identity_of(self, details: ContainerDetails) -> Identity:
+        return self._pods.complete(identity_of(details, self.host.cluster, self.host.node))
 
     def _disown(self, at: Container) -> None:
         for device in [d for d, owner in self._owners.items() if owner == at.id]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import orjson
 import urllib3
@@ -56,6 +57,15 @@ class HubClient:
     def post(self, frames: list[bytes], patience: float) -> urllib3.BaseHTTPResponse:
         """Send frames; the answer may be any. `patience` is how many seconds the hub may take for it."""
         return self._request("POST", "/v1/batches", patience, frames)
+
+    def inventory(self, node: str, since: int, wait: int, patience: float) -> urllib3.BaseHTTPResponse:
+        """Ask for news of the node's pods since a version; the hub may wait `wait` seconds for some."""
+        query = urlencode({"node": node, "since": since, "wait": wait})
+        answer = self._request("GET", f"/v1/inventory?{query}", wait + patience)
+        if answer.status in (401, 403):
+            with self._lock:
+                self._token = ""
+        return answer
 
     def refuse(self, answer: urllib3.BaseHTTPResponse) -> None:
         """Raise for an answer that means: later."""

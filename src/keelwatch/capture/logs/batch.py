@@ -15,13 +15,14 @@ class LogTarget:
     """A container's log. `path` is the file being written (…/0.log); rotated ones lie beside it.
 
     `stream_id` names the stream for ever: the container id is a good choice. `format` is one of
-    model.logchunk.LINE_FORMATS.
+    model.logchunk.LINE_FORMATS. Before `not_before` (time.monotonic) it is opened, but not read.
     """
 
     stream_id: str
     path: Path
     format: str
     identity: Identity
+    not_before: float = 0.0
 
 
 @dataclass(slots=True)

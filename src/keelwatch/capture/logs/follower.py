@@ -50,7 +50,7 @@ class Follower:
         name = utf8(target.stream_id)  # it may be made from a path, and becomes a key of JSON
         with self._lock:
             if known := self._streams.get(name):
-                known.identity = target.identity
+                known.identity, known.not_before = target.identity, target.not_before
                 return
             stream = LogStream(target, self._resting.pop(name, None))
             stream.hold()
@@ -61,7 +61,7 @@ class Follower:
         """Use another identity for what is read from now on."""
         with self._lock:
             if stream := self._streams.get(utf8(stream_id)):
-                stream.identity = identity
+                stream.identity, stream.not_before = identity, 0.0
 
     def end(self, stream_id: str) -> None:
         """The container is gone: its log is read to the end, then let go."""
@@ -119,13 +119,14 @@ class Follower:
     def _pass(self, round_: LogRound, days: dict[str, LogBatch], touched: set[str], budget: int) -> bool:
         """Give each stream one turn; return whether any had something."""
         any_read = False
+        now = time.monotonic()
         for _ in range(len(self._turns)):
             if round_.size >= budget:
                 break
             name = self._turns[0]
             self._turns.rotate(-1)
             stream = self._streams[name]
-            if stream.finished:
+            if stream.finished or stream.not_before > now:
                 continue
             chunk = stream.read()
             if chunk is not None:

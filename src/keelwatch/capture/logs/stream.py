@@ -56,6 +56,7 @@ class LogStream:
     def __init__(self, target: LogTarget, position: Position | None) -> None:
         self.target = target
         self.identity = target.identity
+        self.not_before = target.not_before
         self.position = position or Position(str(target.path))
         self.gaps: list[Gap] = []
         self.finished = False
