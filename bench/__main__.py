@@ -19,6 +19,7 @@ BENCHMARKS = {
     "redis": "bench.redis",
     "log-path": "bench.log_path",
     "idle": "bench.idle",
+    "many-agents": "bench.many_agents",
 }
 OUT = Path(__file__).parent / "out"
 

@@ -20,6 +20,9 @@ class Settings:
     idle_pods: int = 10
     idle_seconds: float = 60.0
     loads: int = 5
+    agents: int = 200
+    recording_seconds: float = 30.0
+    play_seconds: float = 120.0
 
 
 FULL = Settings()
@@ -35,4 +38,7 @@ QUICK = Settings(
     idle_pods=2,
     idle_seconds=5.0,
     loads=1,
+    agents=20,
+    recording_seconds=8.0,
+    play_seconds=15.0,
 )
