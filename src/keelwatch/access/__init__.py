@@ -1,0 +1,1 @@
+"""Who entered a container by the API server (exec, attach, debug, port-forward), and what came of it."""

@@ -1,0 +1,213 @@
+"""A request to enter a container, joined from the stages that the API server's audit tells of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+EXEC, ATTACH, DEBUG, PORT_FORWARD = "exec", "attach", "debug", "port-forward"
+KINDS: tuple[str, ...] = (EXEC, ATTACH, DEBUG, PORT_FORWARD)
+SUBRESOURCES: Mapping[str, str] = {
+    "exec": EXEC,
+    "attach": ATTACH,
+    "portforward": PORT_FORWARD,
+    "ephemeralcontainers": DEBUG,
+}
+"""Subresource of pods → kind of access."""
+CHANGES = frozenset({"patch", "update"})
+"""The verbs that add an ephemeral container; others of that subresource only read."""
+
+MAX_ARGUMENTS = 1024
+MAX_URI = 16 << 10
+"""Characters of an address that are stored; a longer one was cut."""
+_ENDED = frozenset({"ResponseComplete", "Panic"})
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# The kubelet's own addresses, which the API server passes on for those who may use `nodes/proxy`.
+_THROUGH_NODE = re.compile(
+    r"/proxy/(?P<what>exec|run|attach|portForward)/(?P<namespace>[^/]+)/(?P<pod>[^/]+)(?:/(?:[^/]+/)?(?P<container>[^/]+))?"
+)
+_NODE_KINDS = {"exec": EXEC, "run": EXEC, "attach": ATTACH, "portForward": PORT_FORWARD}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Times are nanoseconds since the epoch, 0 where not known (yet); `started`: the answer began.
+
+    `id` names the session for ever. `container` is "" where the request left the choice to the API
+    server. `argv` is an exec's command; `image` and `target` are an ephemeral container's. `whole` is
+    false where the audit's policy or limits cut what would be needed.
+    """
+
+    id: str
+    audit_id: str
+    kind: str
+    cluster: str
+    namespace: str
+    pod: str
+    received: int
+    started: int = 0
+    ended: int = 0
+    code: int = 0
+    verb: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    impersonated: str = ""
+    source_ips: tuple[str, ...] = ()
+    user_agent: str = ""
+    container: str = ""
+    argv: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    image: str = ""
+    target: str = ""
+    through: str = ""
+    whole: bool = True
+    identity: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def command(self) -> str:
+        """The command as one text, as a process's `cmdline` has it."""
+        return " ".join(self.argv)
+
+    @property
+    def actor(self) -> str:
+        """The user, and as whom; for people."""
+        return f"{self.user} as {self.impersonated}" if self.impersonated else self.user
+
+    @property
+    def refused(self) -> bool:
+        """Whether the API server or the kubelet said no."""
+        return self.code >= 400
+
+
+Row = Mapping[str, Any]
+
+
+def requests(rows: Iterable[Row]) -> list[Request]:
+    """The requests that rows of `audit` tell of, the earliest first; what is none of ours is left out."""
+    stages: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        key = (row["audit_id"], str(row["requested"]), row["user"], row["uri"])
+        stages.setdefault(key, []).append(row)
+    found = [request for group in stages.values() if (request := _joined(group)) is not None]
+    return _named(sorted(found, key=lambda one: (one.received, one.user, one.command)))
+
+
+def _named(found: Sequence[Request]) -> list[Request]:
+    """Give each request an id of its own: the caller may choose the audit id, and use one twice."""
+    named: list[Request] = []
+    taken: set[str] = set()
+    for request in found:
+        name = request.audit_id if _PLAIN_ID.fullmatch(request.audit_id) else f"x{_digest(request)}"
+        if name in taken:
+            name = f"{name}~{_digest(request)[:12]}"
+        taken.add(name)
+        named.append(replace(request, id=name))
+    return named
+
+
+def _digest(request: Request) -> str:
+    parts = (request.audit_id, str(request.received), request.user, request.namespace, request.pod,
+             request.kind, request.command)  # fmt: skip
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _joined(group: Sequence[Row]) -> Request | None:
+    first = group[0]
+    ended = [row for row in group if row["stage"] in _ENDED]
+    started = [row for row in group if row["stage"] == "ResponseStarted"]
+    codes = [int(row["code"]) for row in (*ended, *started) if row["code"]]
+    request = Request(
+        id="",
+        audit_id=str(first["audit_id"]),
+        kind="",
+        cluster=str(first["cluster"]),
+        namespace=str(first["namespace"]),
+        pod=str(first["name"]),
+        received=int(first["requested"]),
+        started=min((int(row["time"]) for row in started), default=0),
+        ended=max((int(row["time"]) for row in ended), default=0),
+        code=codes[0] if codes else 0,
+        verb=str(first["verb"]),
+        user=str(first["user"]),
+        groups=tuple(first["groups"]),
+        impersonated=str(first["impersonated_user"]),
+        source_ips=tuple(first["source_ips"]),
+        user_agent=str(first["user_agent"]),
+        identity=first,
+    )
+    if first["resource"] == "nodes":
+        return _through_node(request, first)
+    kind = SUBRESOURCES.get(str(first["subresource"]), "")
+    request = replace(request, kind=kind)
+    if kind == DEBUG:
+        bodies = [body for row in group if (body := row["request_object"])]
+        return _debug(request, bodies[0] if bodies else "") if request.verb in CHANGES else None
+    return _asked(request, str(first["uri"])) if kind else None
+
+
+def _through_node(request: Request, row: Row) -> Request | None:
+    match = _THROUGH_NODE.search(str(row["uri"]).partition("?")[0])
+    if match is None:
+        return None
+    namespace, pod, container = (unquote(match[name] or "") for name in ("namespace", "pod", "container"))
+    kind = _NODE_KINDS[match["what"]]
+    asked = _asked(replace(request, kind=kind), str(row["uri"]))
+    return replace(asked, namespace=namespace, pod=pod, container=container, through="nodes/proxy")
+
+
+def pod_through_node(uri: str) -> tuple[str, str] | None:
+    """(namespace, pod) of a request by way of the kubelet; None for one that enters no container."""
+    match = _THROUGH_NODE.search(uri.partition("?")[0])
+    return (unquote(match["namespace"]), unquote(match["pod"])) if match else None
+
+
+def _asked(request: Request, uri: str) -> Request:
+    """What the address's query says: the command, the container, the streams."""
+    try:
+        pairs = parse_qsl(
+            uri.partition("?")[2][:MAX_URI],
+            keep_blank_values=True,
+            errors="backslashreplace",
+            max_num_fields=MAX_ARGUMENTS,
+        )
+    except ValueError:
+        return replace(request, whole=False)
+    one = dict(reversed(pairs))  # the first of several counts, as for the API server
+    return replace(
+        request,
+        container=one.get("container", ""),
+        argv=tuple(value for name, value in pairs if name in ("command", "cmd")),
+        tty=_true(one.get("tty", one.get("TTY", ""))),
+        stdin=_true(one.get("stdin", one.get("input", ""))),
+        whole=len(uri) < MAX_URI,
+    )
+
+
+def _true(text: str) -> bool:
+    return text.lower() in ("true", "1")
+
+
+def _debug(request: Request, body: str) -> Request:
+    """Which ephemeral container was added; the last of them, where a whole pod was sent."""
+    try:
+        containers = orjson.loads(body)["spec"]["ephemeralContainers"]
+        added = containers[-1]
+        command = added.get("command") or added.get("args") or []
+        return replace(
+            request,
+            container=str(added["name"]),
+            argv=tuple(str(part) for part in command[:MAX_ARGUMENTS]),
+            image=str(added.get("image", "")),
+            target=str(added.get("targetContainerName", "")),
+            tty=bool(added.get("tty")),
+            stdin=bool(added.get("stdin")),
+        )
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return replace(request, whole=False)
