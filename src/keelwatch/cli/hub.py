@@ -12,9 +12,11 @@ import click
 
 from keelwatch.cli.agent_options import PATH
 from keelwatch.cli.errors import USAGE, CliError
+from keelwatch.cli.hub_audit import with_audit_options
 from keelwatch.cli.hub_cluster import with_cluster_options
 from keelwatch.cli.hub_options import with_hub_options
 from keelwatch.cli.options import HelpfulCommand
+from keelwatch.detect import RuleErrors
 from keelwatch.hub import settings as defaults
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.store.database import SchemaError
@@ -25,6 +27,7 @@ keelwatch hub --listen 0.0.0.0:8470 --tls-cert hub.pem --tls-key hub.key
 keelwatch hub --data /srv/keelwatch --agent-token-file /etc/keelwatch/agent.token
 keelwatch hub --listen 0.0.0.0:8470 --tls-auto --tls-name hub.example
 keelwatch hub --in-cluster --cluster prod --agent-service-account keelwatch/keelwatch-agent
+keelwatch hub --audit-log /var/log/kubernetes/audit.log --rules /etc/keelwatch/rules
 keelwatch hub --clickhouse http://clickhouse.example:8123
 """
 
@@ -40,6 +43,7 @@ keelwatch hub --clickhouse http://clickhouse.example:8123
               help="Log-in token of role admin; without it one is made and printed once.")  # fmt: skip
 @click.option("--viewer-token-file", type=PATH, metavar="FILE", help="Log-in token of role viewer.")
 @with_cluster_options
+@with_audit_options
 @click.option("--user", metavar="NAME", default="", help="Whom to become when started as root.")
 @click.option(
     "--clickhouse", metavar="URL", default="", help="Use this server instead of the embedded store."
@@ -62,7 +66,7 @@ def command(**options: Any) -> None:
     signal.signal(signal.SIGTERM, _leave)
     try:
         run_hub(settings)
-    except (SettingsError, SchemaError) as error:
+    except (SettingsError, SchemaError, RuleErrors) as error:
         raise CliError(str(error), USAGE) from error
     except OSError as error:
         raise CliError(f"cannot start: {error}", USAGE) from error

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "logs": "Print the log lines of a workload's containers, the deleted ones included.",
     "alerts": "Print alerts, or one with its whole story.",
     "events": "Print what processes did: exec, open, rename, setns …",
+    "audit": "Print requests to the API server: who asked what of it, from where.",
     "timeline": "Print logs, events, alerts and gaps of a workload as one stream.",
     "workloads": "List workloads and their instances, living and gone.",
     "gaps": "List what was not observed, when and why.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from keelwatch.cli.alerts import output_text
+from keelwatch.cli.audit import audit_text
 from keelwatch.cli.client import HubClient
 from keelwatch.cli.events import event_text
 from keelwatch.cli.found import tell_amount
@@ -33,7 +34,7 @@ keelwatch timeline pod/checkout-6c9f-x2x7p -o json
 @with_setup
 @output_option("table", "json", "yaml")
 def command(client: HubClient, filters: dict[str, str], output: str) -> None:
-    """Print logs, events, alerts, starts, ends and gaps of WORKLOAD as one stream, oldest first.
+    """Print all records of WORKLOAD as one stream, oldest first.
 
     WORKLOAD is a name (checkout), KIND/NAME (deploy/checkout, sts/db) or pod/NAME.
     """
@@ -62,6 +63,8 @@ def _text(kind: str, record: Record) -> str:
         return event_text(record)
     if kind == "alert":
         return f"{styled(safe(record.get('rule', '')), 'bold')}: {safe(output_text(record))}"
+    if kind == "audit":
+        return audit_text(record)
     if kind == "gap":
         return safe(gap_text(record))
     return safe(str(record.get("kind", "")).replace("_", " "))

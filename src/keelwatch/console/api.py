@@ -16,6 +16,7 @@ from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import Cursor, History, Record
 from keelwatch.console.parameters import (
     ALERTS,
+    AUDIT,
     COMMON,
     EVENTS,
     GAPS,
@@ -118,6 +119,22 @@ async def get_gaps(
 
 
 @router.get(
+    "/audit",
+    summary="Requests to the API server",
+    responses=_STREAM,
+    openapi_extra=openapi("audit", tail=True),
+)
+async def get_audit(
+    request: Request,
+    wanted: Annotated[Filter, Depends(AUDIT)],
+    tail: Tail,
+    follow: Follow = False,
+) -> RecordStream:
+    """Audit records, oldest first."""
+    return await _records(request, "audit", wanted, tail, follow)
+
+
+@router.get(
     "/timeline", summary="All records in one order", responses=_STREAM, openapi_extra=openapi("timeline")
 )
 async def get_timeline(
@@ -126,7 +143,7 @@ async def get_timeline(
     tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
-    """Records of every kind, oldest first; `record` is log, event, alert, lifecycle or gap."""
+    """Records of every kind, oldest first; `record` is log, event, alert, lifecycle, audit or gap."""
     history = _history(request)
     cursor = history.cursor(timeline.tables_for(wanted))
     found = await run_in_threadpool(history.timeline, wanted, tail)

@@ -11,7 +11,7 @@ from fastapi import Request
 from keelwatch.console.auth import ApiError
 from keelwatch.query import timeline
 from keelwatch.query.filter import Filter
-from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL
+from keelwatch.query.records import AUDIT_FILTERS, DEFAULT_TAIL, MAX_TAIL
 
 _SHARED = (
     "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector", "since",
@@ -39,6 +39,12 @@ DESCRIPTIONS = {
     "id": "the alert's id",
     "what": "what was not observed",
     "cause": "why (docs/reference/gaps.md)",
+    "user": "who sent the request to the API server",
+    "verb": "what was asked for: get, create, delete …",
+    "resource": "the request's resource, as pods",
+    "subresource": "the request's subresource, as exec",
+    "name": "name of the request's object",
+    "audit_id": "the API server's id of the request",
 }
 _CONTROLS = ("tail", "follow", "buckets")
 MAX_LENGTH = 1024
@@ -94,6 +100,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "alerts": ("rule", "priority", "kind", "type", "phase", "id"),
     "lifecycle": ("kind",),
     "gaps": ("what", "cause"),
+    "audit": AUDIT_FILTERS,
     "timeline": ("stream", "kind", "type", "phase", "rule", "priority", "what", "cause"),
     "workloads": (),
 }
@@ -105,5 +112,6 @@ EVENTS = filter_reader(*OWN["events"])
 ALERTS = filter_reader(*OWN["alerts"])
 LIFECYCLE = filter_reader(*OWN["lifecycle"])
 GAPS = filter_reader(*OWN["gaps"])
+AUDIT = filter_reader(*OWN["audit"])
 WORKLOADS = filter_reader()
 TAIL = read_tail

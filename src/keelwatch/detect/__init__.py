@@ -5,7 +5,7 @@ text → lexer → parser → ast → load → definitions → resolve → speci
 
 from keelwatch.detect.definitions import PRIORITIES
 from keelwatch.detect.errors import RuleError, RuleErrors, RuleWarning
-from keelwatch.detect.rules import Rule, RuleSet, default_rules_dir, load_rules, parse_rules
+from keelwatch.detect.rules import Rule, RuleSet, default_rules_dir, load_rules, parse_rules, rule_texts
 
 __all__ = [
     "PRIORITIES",
@@ -17,4 +17,5 @@ __all__ = [
     "default_rules_dir",
     "load_rules",
     "parse_rules",
+    "rule_texts",
 ]

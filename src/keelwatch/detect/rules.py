@@ -6,7 +6,7 @@ load → definitions → resolve → specialize → compile
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,13 @@ def load_rules(paths: Sequence[Path]) -> RuleSet:
     for path in rule_files(paths, problems):
         items += load(str(path), _read(path, problems), problems)
     return build(items, problems)
+
+
+def rule_texts(paths: Sequence[Path]) -> Iterator[tuple[Path, bytes]]:
+    """The rule files that load_rules would load, with what they hold now; b"" for one it cannot read."""
+    problems = Problems()
+    for path in rule_files(paths, problems):
+        yield path, _read(path, problems)
 
 
 def parse_rules(text: str | bytes, file: str = "<rules>") -> RuleSet:

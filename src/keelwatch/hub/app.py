@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
+from keelwatch.audit import routes as audit_routes
 from keelwatch.console import api
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.authority = None
     app.state.stopping = asyncio.Event()
     app.include_router(ingest_routes.router)
+    app.include_router(audit_routes.router)
     app.include_router(api.router)
     _include_pages(app)
     app.include_router(health.router)

@@ -12,18 +12,22 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
+from keelwatch.audit.writer import AuditSettings
 from keelwatch.console.auth import Auth
 from keelwatch.console.history import History
 from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
+from keelwatch.hub.audit import AuditService, AuditSources
 from keelwatch.hub.cluster import connect_cluster, publisher
 from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.reload import Reload
+from keelwatch.hub.rules import Rules
 from keelwatch.hub.server import Server
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.hub.tls import AutoTls
 from keelwatch.ingest.auth import Tokens, new_token, token_from_file
 from keelwatch.ingest.intake import Intake, IntakeSettings
+from keelwatch.inventory.client import Api
 from keelwatch.store.chdb import EmbeddedDatabase, Limits
 from keelwatch.store.clickhouse import ServerDatabase
 from keelwatch.store.database import Database
@@ -117,9 +121,14 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     tls, api = _auto_tls(settings), connect_cluster(settings)
     app = create_app(Parts(database, intake, history, tokens, auth, settings.data))
     app.state.authority = tls.authority if tls else None
+    rules = Rules(settings.rules, default_rules=settings.default_rules)
+    audit = audit_service(settings, database, intake, rules, api)
+    app.state.audit = audit.writer
     services: list[Service] = [
         intake,
         InvalidLines(database, intake),
+        rules,
+        audit,
         *present(publisher(settings, api, tls)),
         Alive(settings.data / "alive", intake.recorder),
     ]
@@ -131,6 +140,15 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     finally:
         for service in services:
             service.stop()
+
+
+def audit_service(
+    settings: HubSettings, database: Database, intake: Intake, rules: Rules, api: Api | None
+) -> AuditService:
+    """What takes audit events; rules judge them, and the API server is asked what it dropped."""
+    sources = AuditSources(settings.audit_logs, (lambda: api.text("/metrics")) if api else None)
+    judged = AuditSettings(rules, settings.cluster)
+    return AuditService(database, intake.recorder, settings.data, judged, sources)
 
 
 def _auto_tls(settings: HubSettings) -> AutoTls | None:

@@ -42,6 +42,9 @@ class HubSettings:
     in_cluster: bool = False
     cluster: str = "local"
     agent_service_account: str = ""  # NAMESPACE/NAME
+    audit_logs: tuple[Path, ...] = ()  # files of API servers
+    rules: tuple[Path, ...] = ()  # for audit events, besides the shipped ones
+    default_rules: bool = True
     user: str = ""  # whom to become when started as root
     memory: int = 1_500_000_000  # of the embedded store
     disk_reserve: int = 256 << 20  # free bytes below which nothing is accepted

@@ -29,6 +29,10 @@ CAUSES: dict[str, str] = {
     "hub_down": "the hub was not running; agents kept their records meanwhile",
     "sensor_off": "the sensor was not loaded",
     "inventory_off": "the API server could not be watched; objects that came and went meanwhile are not known",
+    "audit_invalid": "an audit event, or a whole request or line of them, could not be understood",
+    "audit_cut": "an audit event is stored without its request or response, which was too long",
+    "audit_dropped": "the API server dropped audit events, as its metrics say",
+    "audit_file": "a file of the audit log was gone, cut off or unreadable before it was read to its end",
 }
 """Every cause a gap can have, with its meaning. Documented in docs/reference/gaps.md."""
 

@@ -63,6 +63,12 @@ class Filter:
     id: str = ""
     what: str = ""
     cause: str = ""
+    user: str = ""
+    verb: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    audit_id: str = ""
 
 
 @dataclass(slots=True)

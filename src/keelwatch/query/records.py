@@ -27,8 +27,23 @@ _FILE = (
     "file_container_id", "file_workload",
 )  # fmt: skip
 
-JSON_COLUMNS = frozenset({"process", "ancestors", "story", "detail"})
+JSON_COLUMNS = frozenset(
+    {
+        "process",
+        "ancestors",
+        "story",
+        "detail",
+        "user_extra",
+        "annotations",
+        "request_object",
+        "response_object",
+    }
+)
 """Columns that hold JSON text; the API gives them as objects (`detail` only where it is JSON)."""
+
+
+AUDIT_FILTERS = ("user", "verb", "resource", "subresource", "name", "audit_id")
+"""Filters that only audit records have, each a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,17 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "lifecycle": Shape(
         "lifecycle", ("time", "kind", "labels", "detail", *IDENTITY_COLUMNS), ("kind", "detail")
+    ),
+    "audit": Shape(
+        "audit",
+        (
+            "time", "received", "audit_id", "stage", "level", "verb", "uri", "user", "user_uid", "groups",
+            "user_extra", "impersonated_user", "impersonated_groups", "source_ips", "user_agent", "api_group",
+            "api_version", "resource", "subresource", "name", "code", "reason", "decision", "command",
+            "annotations", "request_object", "response_object", "truncated", "source",
+            *IDENTITY_COLUMNS,
+        ),
+        ("uri", "user", "name", "command", "user_agent"),
     ),
     "gaps": Shape(
         "gap",
@@ -151,6 +177,9 @@ def table_conditions(table: str, wanted: Filter, now: int) -> Conditions:
         if wanted.priority:
             names = found.bind(at_least(wanted.priority), "Array(String)")
             found.clauses.append(f"has({names}, lower(priority))")
+    if table == "audit":
+        for name in AUDIT_FILTERS:
+            found.equal(name, getattr(wanted, name))
     if table == "gaps":
         found.equal("what", wanted.what)
         found.equal("cause", wanted.cause)

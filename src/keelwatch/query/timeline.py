@@ -7,7 +7,7 @@ from heapq import merge
 from typing import Any
 
 from keelwatch.query.filter import Filter
-from keelwatch.query.records import SHAPES
+from keelwatch.query.records import AUDIT_FILTERS, SHAPES
 
 TABLES: tuple[str, ...] = tuple(SHAPES)
 MAX_TAIL = 10_000
@@ -24,6 +24,8 @@ def tables_for(wanted: Filter) -> tuple[str, ...]:
         tables &= {"gaps"}
     if wanted.type:
         tables &= {"events", "alerts"}
+    if any(getattr(wanted, name) for name in AUDIT_FILTERS):
+        tables &= {"audit"}
     if wanted.kind:
         tables &= {"events", "alerts", "lifecycle"}
     return tuple(table for table in TABLES if table in tables)

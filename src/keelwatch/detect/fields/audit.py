@@ -333,7 +333,7 @@ BODY: tuple[Field, ...] = (
     ),
     _list_field("ka.req.pod.volumes.volume_type", "The volumes' types, as `configMap`.", _volume_types),
     Field(
-        "ka.req.volume.hostpath", Type.STRING, "Whether this path of the node is mounted; `/etc*` is a prefix.",
+        "ka.req.volume.hostpath", Type.STRING, "Whether this path of the node is mounted; `/etc*`: a prefix.",
         read=_mounts, takes=Takes.KEY, sources=SOURCE,
     ),
     _list_field(

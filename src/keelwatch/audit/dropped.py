@@ -1,0 +1,135 @@
+"""What the API server says it dropped of its audit events, as gaps.
+
+`apiserver_audit_error_total` counts events that a backend (plugin) failed to record. A counter begins
+anew with its process, so it is kept per start time of the process; that also tells several API servers
+behind one address apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+from prometheus_client.parser import text_string_to_metric_families
+
+from keelwatch.audit import metrics
+from keelwatch.ingest.auth import write_private
+from keelwatch.ingest.recorder import Recorder
+from keelwatch.kit.lru import LRU
+from keelwatch.model.gap import Gap
+from keelwatch.model.identity import Identity
+from keelwatch.store.database import StoreError
+
+_log = logging.getLogger(__name__)
+INTERVAL_SECONDS = 30.0
+MAX_SERVERS = 100
+SECOND = 1_000_000_000
+ERRORS = "apiserver_audit_error_total"
+START = "process_start_time_seconds"
+WANTED = (ERRORS, START)
+
+
+@dataclass(slots=True)
+class Server:
+    """What an API server process had counted, by plugin, when it was asked last (nanoseconds; 0: never)."""
+
+    asked: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Dropped:
+    """A thread that asks for the API server's metrics (`fetch`) and records increases.
+
+    `fetch` raises RuntimeError or OSError when it is refused or cannot be answered.
+    """
+
+    def __init__(self, fetch: Callable[[], str], recorder: Recorder, path: Path, cluster: str) -> None:
+        self._fetch = fetch
+        self._recorder = recorder
+        self._path = path
+        self._cluster = cluster
+        self._servers = _load(path)
+        self.problem = ""  # why it is not known what was dropped; "" while it is
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="audit-dropped", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._thread.join()
+
+    def ask(self) -> None:
+        """Ask once, and record what was dropped since the last time."""
+        started, counts = read_metrics(self._fetch())
+        now = time.time_ns()
+        server = self._servers.get(started, Server())
+        begin = server.asked or int(float(started) * SECOND)
+        grown = {plugin: count - server.counts.get(plugin, 0) for plugin, count in counts.items()}
+        gaps = [self._gap(plugin, begin, now, amount) for plugin, amount in grown.items() if amount > 0]
+        self._recorder.record(gaps)
+        self._servers[started] = Server(now, counts)
+        _save(self._path, self._servers)
+
+    def _gap(self, plugin: str, begin: int, now: int, amount: int) -> Gap:
+        metrics.DROPPED.labels(plugin).inc(amount)
+        detail = f"by the API server's plugin {plugin}"
+        who = Identity(cluster=self._cluster)
+        return Gap("audit", "audit_dropped", begin, now, amount, "events", who, detail)
+
+    def _run(self) -> None:
+        while True:
+            self._try()
+            if self._stopping.wait(INTERVAL_SECONDS):
+                return
+
+    def _try(self) -> None:
+        """Ask; tell a problem once, not each time."""
+        try:
+            self.ask()
+        except (RuntimeError, OSError, ValueError) as error:
+            problem = error.brief if isinstance(error, StoreError) else str(error)
+        else:
+            problem = ""
+        if problem != self.problem:
+            self.problem = problem
+            if problem:
+                _log.warning("what the API server drops of its audit events is not known: %s", problem)
+            else:
+                _log.info("what the API server drops of its audit events is known again")
+
+
+def read_metrics(text: str) -> tuple[str, dict[str, int]]:
+    """(start time of the process as written, dropped events by plugin); ValueError if they are not there."""
+    lines = [line for line in text.splitlines() if line.startswith(WANTED)]
+    started = ""
+    counts: dict[str, int] = {}
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
+        for sample in family.samples:
+            if sample.name == START:
+                started = repr(sample.value)
+            elif sample.name == ERRORS:
+                counts[sample.labels.get("plugin", "")] = int(sample.value)
+    if not started:
+        raise ValueError(f"the API server's metrics have no {START}")
+    return started, counts
+
+
+def _load(path: Path) -> LRU[str, Server]:
+    servers: LRU[str, Server] = LRU(MAX_SERVERS)
+    if path.exists():
+        for started, kept in orjson.loads(path.read_bytes()).items():
+            servers[started] = Server(**kept)
+    return servers
+
+
+def _save(path: Path, servers: LRU[str, Server]) -> None:
+    write_private(path, orjson.dumps({started: asdict(one) for started, one in servers.items()}))

@@ -1,0 +1,49 @@
+"""Whom a request is about: the pod or workload that is its target, as the other records name it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from keelwatch.model.audit import AuditEvent
+from keelwatch.model.identity import Identity
+
+Identify: TypeAlias = Callable[[str, str], Identity | None]
+"""(namespace, pod) → the pod's identity, None where it is not known."""
+
+WORKLOADS = {
+    "deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet",
+    "jobs": "Job", "cronjobs": "CronJob", "replicasets": "ReplicaSet",
+}  # fmt: skip
+MAX_NAME = 253
+
+
+def nobody(_namespace: str, _pod: str) -> Identity | None:
+    """An Identify that knows no pod."""
+    return None
+
+
+def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity:
+    """The target's identity; of requests about no object only the cluster is known."""
+    namespace, name = _part(event, "namespace"), _name(event)
+    resource = event.target.get("resource")
+    if resource == "pods" and name:
+        known = identify(namespace, name)
+        return replace(known or Identity(namespace=namespace, pod=name), cluster=cluster)
+    if resource in WORKLOADS and name:
+        return Identity(
+            cluster=cluster, namespace=namespace, workload_kind=WORKLOADS[resource], workload=name
+        )
+    if resource == "namespaces":
+        return Identity(cluster=cluster, namespace=namespace or name)
+    return Identity(cluster=cluster, namespace=namespace)
+
+
+def _name(event: AuditEvent) -> str:
+    """A name that the API server made up stands in its answer only."""
+    return _part(event, "name") or event.text("responseObject", "metadata", "name")[:MAX_NAME]
+
+
+def _part(event: AuditEvent, name: str) -> str:
+    return event.text("objectRef", name)[:MAX_NAME]
