@@ -10,6 +10,7 @@ from typing import Any
 
 from keelwatch.agent.alive import Alive
 from keelwatch.agent.completion import BOUND
+from keelwatch.agent.details import agent_detail, container_detail
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.losses import Blindness, LossMeter
@@ -118,14 +119,15 @@ class Housekeeping:
 
     def _lifecycle(self, kind: str, at: Container, when: int) -> None:
         labels = dict(at.details.labels) if at.details else {}
-        detail = {"kind": at.details.kind, "runtime": at.details.runtime} if at.details else {}
+        detail = container_detail(at, kind)
         self._outbox.add("lifecycle", lifecycle_row(when, kind, at.identity, labels, detail))
 
     def announce(self, kind: str, identity: Identity) -> None:
         """Record that the agent started or stopped (PCI DSS 10.2.1.6), and what it did not see until now."""
         for gap in self._blind.sample(last=kind == "agent_stopped"):
             self._outbox.gap(gap)
-        self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, identity, {}, {}))
+        detail = agent_detail(sensor=self._sensor is not None, logs=self._logs is not None)
+        self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, identity, {}, detail))
 
 
 def _start_of(at: Container) -> int:
