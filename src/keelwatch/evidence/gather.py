@@ -38,7 +38,7 @@ class _Agent:
     first: int
     last: int
     stopped: bool
-    sessions: list[tuple[int, bool]]  # (start, whether logs were read)
+    sessions: list[tuple[int, bool, bool]]  # (start, whether with logs, with sensor)
     down: list[Interval] = field(default_factory=list)
     sensor_off: list[Interval] = field(default_factory=list)
     blind: str = ""
@@ -62,15 +62,18 @@ def watches(agents: Iterable[Row], outages: Iterable[Row], signs: Mapping[str, i
 
 
 def _agent(row: Row, heard: int) -> _Agent:
-    sessions = [(int(time), bool(started), bool(logs)) for time, started, logs in row["sessions"]]
-    last_time, last_started, _ = sessions[-1]
+    sessions = [
+        (int(time), bool(started), bool(logs), bool(sensor))
+        for time, started, logs, sensor in row["sessions"]
+    ]
+    last_time, last_started, *_ = sessions[-1]
     stopped = not last_started and heard <= last_time + GOODBYE
     return _Agent(
         node=(str(row["cluster_"]), str(row["node_"])),
         first=int(row["first"]),
         last=last_time if stopped else max(last_time, heard),
         stopped=stopped,
-        sessions=[(time, logs) for time, started, logs in sessions if started],
+        sessions=[(time, logs, sensor) for time, started, logs, sensor in sessions if started],
     )
 
 
@@ -78,8 +81,8 @@ def _watch(agents: Sequence[tuple[str, _Agent]]) -> Watch:
     """A node's agents as one: what one of them saw was seen."""
     ups = {spool: subtract(interval(one.first, one.last), union(one.down)) for spool, one in agents}
     up = union(pair for found in ups.values() for pair in found)
-    logs = union(pair for spool, one in agents for pair in _with_logs(one, ups[spool]))
-    seeing = (subtract(ups[spool], union(one.sensor_off)) for spool, one in agents)
+    logs = (subtract(ups[spool], _without(one, 1)) for spool, one in agents)
+    seeing = (subtract(ups[spool], union((*_without(one, 2), *one.sensor_off))) for spool, one in agents)
     newest = max((one for _, one in agents), key=lambda one: one.last)
     return Watch(
         first=min(one.first for _, one in agents),
@@ -88,17 +91,16 @@ def _watch(agents: Sequence[tuple[str, _Agent]]) -> Watch:
         stopped=newest.stopped,
         sensor_off=subtract(up, union(pair for found in seeing for pair in found)),
         blind=next((one.blind for _, one in agents if one.blind), ""),
-        logs=logs,
+        logs=union(pair for found in logs for pair in found),
         agents=tuple(sorted(spool for spool, _ in agents)),
     )
 
 
-def _with_logs(agent: _Agent, up: Intervals) -> Intervals:
-    """The part of `up` in which logs were read: each start said whether they are."""
-    starts = [time for time, _ in agent.sessions]
-    ends = [*starts[1:], END]
-    off = union((begin, end) for (begin, logs), end in zip(agent.sessions, ends, strict=True) if not logs)
-    return subtract(up, off)
+def _without(agent: _Agent, flag: int) -> Intervals:
+    """When an agent ran without something: each start said so."""
+    ends = [*(session[0] for session in agent.sessions[1:]), END]
+    runs = zip(agent.sessions, ends, strict=True)
+    return union((session[0], end) for session, end in runs if not session[flag])
 
 
 def losses(rows: Iterable[Row]) -> tuple[dict[NodeKey, tuple[Loss, ...]], dict[str, tuple[Loss, ...]]]:
@@ -137,15 +139,19 @@ def nodes(
     listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Mapping[NodeKey, tuple[Loss, ...]]
 ) -> dict[NodeKey, Node]:
     """All nodes that the API server or an agent knows."""
+
+    def lost_by(key: NodeKey) -> tuple[Loss, ...]:
+        return lost.get(key, ()) + lost.get(("", key[1]), ())  # the hub does not know an agent's cluster
+
     found: dict[NodeKey, Node] = {}
     for row in sorted(listed, key=lambda row: int(row["created_"])):  # of two of one name the later one
         key = str(row["cluster"]), str(row["node"])
         found[key] = Node(
             *key, True, str(row["system"]), str(row["phase_"]), max(0, int(row["gone"])),
-            watched.get(key), lost.get(key, ()),
+            watched.get(key), lost_by(key),
         )  # fmt: skip
     for key, watch in watched.items():
-        found.setdefault(key, Node(*key, watch=watch, losses=lost.get(key, ())))
+        found.setdefault(key, Node(*key, watch=watch, losses=lost_by(key)))
     return found
 
 

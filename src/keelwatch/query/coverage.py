@@ -49,7 +49,7 @@ def agents(where: Where) -> Query:
         "SELECT spool, argMax(cluster, time) AS cluster_, argMax(node, time) AS node_, "
         "toUnixTimestamp64Nano(minIf(time, kind = 'agent_started')) AS first, "
         "arraySlice(arraySort(groupArray((toUnixTimestamp64Nano(time), kind = 'agent_started', "
-        "JSONExtractString(detail, 'logs') != 'off'))), "
+        "JSONExtractString(detail, 'logs') != 'off', JSONExtractString(detail, 'sensor') != 'off'))), "
         f"-{_SESSIONS}) AS sessions FROM lifecycle WHERE kind IN ('agent_started', 'agent_stopped') "
         f"AND time < {_moment('end')}{sql} GROUP BY spool HAVING first > 0 LIMIT {MAX_AGENTS + 1}",
         parameters,
