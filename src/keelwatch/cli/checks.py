@@ -25,6 +25,9 @@ SOCKETS = {
 }
 
 
+_HUB_PROBLEMS = "A missing permission stands in the RBAC rule it names; the chart's ClusterRole has them all."
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One answer. `state` is ok, warn (something works less well) or fail (something does not work)."""
@@ -169,7 +172,10 @@ def hub(client: HubClient) -> Check:
         status = client.get("/api/v1/status")
     except CliError as error:
         return _hub_problem(address, error)
-    return Check("hub", "ok", f"{address}, version {status.get('version', '?')}")
+    found = f"{address}, version {status.get('version', '?')}"
+    if problems := status.get("problems"):
+        return Check("hub", "warn", f"{found}: {'; '.join(map(str, problems))}", _HUB_PROBLEMS)
+    return Check("hub", "ok", found)
 
 
 def _hub_problem(address: str, error: CliError) -> Check:

@@ -24,6 +24,8 @@ def command(client: HubClient, output: str) -> None:
         (print_json if output == "json" else print_yaml)(status)
         return
     emit(f"hub {client.connection.hub}, version {safe(status.get('version', '?'))}, up {_uptime(status)}")
+    for problem in status.get("problems") or []:
+        emit(f"{styled('problem', 'yellow')} {safe(problem)}")
     _print_store(status.get("store") or {})
     _print_agents(status.get("agents") or [])
     _print_gaps(status.get("gaps"))

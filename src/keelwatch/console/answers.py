@@ -123,6 +123,7 @@ class StatusAnswer(BaseModel):
 
     version: str
     uptime: int = Field(description="seconds")
+    problems: list[str] = Field(description="what is wrong with the hub now, as sentences")
     store: Store
     agents: list[AgentState]
     gaps: list[GapSum]

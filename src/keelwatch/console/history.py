@@ -38,6 +38,7 @@ class History:
         self._intake = intake
         self._clock = clock
         self._started = time.monotonic()
+        self.problems: list[Callable[[], list[str]]] = []  # asked for what is wrong with the hub now
 
     def lines(self, table: str, wanted: Filter, tail: int) -> Iterator[bytes]:
         """Blocks of NDJSON: the last `tail` records, oldest first."""
@@ -114,10 +115,15 @@ class History:
         return {
             "version": __version__,
             "uptime": int(time.monotonic() - self._started),
+            "problems": self.trouble(),
             "store": self.store(),
             "agents": self.agents(),
             "gaps": self._rows(status.RECENT_GAPS),
         }
+
+    def trouble(self) -> list[str]:
+        """What is wrong with the hub now, as sentences."""
+        return [problem for ask in self.problems for problem in ask()]
 
     def store(self) -> Record:
         """The store's size; readers, however many, cannot make this wait."""

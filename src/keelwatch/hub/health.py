@@ -65,10 +65,15 @@ async def healthz() -> PlainTextResponse:
 
 @router.get("/readyz", summary="The store answers")
 async def readyz(request: Request) -> PlainTextResponse:
-    """Answer when the store has, to the intake: busy readers are no reason to send agents away."""
+    """Answer when the store has, to the intake: busy readers are no reason to send agents away.
+
+    With `?verbose` also what is wrong besides; the hub works on with what it may and can do.
+    """
     health: Health = request.app.state.health
     await health.ready()
-    return PlainTextResponse("ok\n")
+    history: History = request.app.state.history
+    problems = history.trouble() if "verbose" in request.query_params else []
+    return PlainTextResponse("".join(f"{line}\n" for line in ("ok", *problems)))
 
 
 @router.get("/v1/ca", summary="The CA that the hub made for itself", tags=["agents"])

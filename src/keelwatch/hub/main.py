@@ -18,7 +18,7 @@ from keelwatch.console.history import History
 from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
 from keelwatch.hub.audit import AuditService, AuditSources
-from keelwatch.hub.cluster import connect_cluster, publisher
+from keelwatch.hub.cluster import connect_cluster, make_trust
 from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.reload import Reload
 from keelwatch.hub.rules import Rules
@@ -121,6 +121,9 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     tls, api = _auto_tls(settings), connect_cluster(settings)
     app = create_app(Parts(database, intake, history, tokens, auth, settings.data))
     app.state.authority = tls.authority if tls else None
+    trust = make_trust(settings, api, tls, intake.recorder)
+    app.state.reviewer, app.state.impostors = trust.reviewer, trust.impostors
+    history.problems.append(trust.problems)
     rules = Rules(settings.rules, default_rules=settings.default_rules)
     audit = audit_service(settings, database, intake, rules, api)
     app.state.audit = audit.writer
@@ -129,7 +132,7 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
         InvalidLines(database, intake),
         rules,
         audit,
-        *present(publisher(settings, api, tls)),
+        *trust.services(),
         Alive(settings.data / "alive", intake.recorder),
     ]
     for service in services:

@@ -23,6 +23,14 @@ class ForeignError(RuntimeError):
     """Batches that do not belong to their spool. Nothing of the request was taken."""
 
 
+class ImpostorError(ForeignError):
+    """Batches of another node than the one the sender's token is good for. `claimed` is that node."""
+
+    def __init__(self, message: str, claimed: str) -> None:
+        super().__init__(message)
+        self.claimed = claimed
+
+
 @dataclass(slots=True)
 class Agent:
     """What is known of an agent's spool since the hub's start."""
@@ -53,6 +61,11 @@ class Agents:
         if agent is not None:
             agent.address, agent.last_seen = address, time.time()
 
+    def node_of(self, spool: str) -> str:
+        """The node that a spool belongs to; "" while nothing is known of it."""
+        agent = self._agents.get(spool)
+        return agent.node if agent else ""
+
     def sent(self, batches: Sequence[Received], address: str) -> None:
         """Note who sent batches of one spool; raise ForeignError if it is another node than before."""
         with self._lock:
@@ -71,6 +84,17 @@ def check_jump(batches: Iterable[Received], stored: Mapping[str, int]) -> None:
         if highest and batch.seq > highest + MAX_JUMP:
             raise ForeignError(
                 f"{batch.header.table} batch {batch.seq} of spool {batch.spool} cannot follow on {highest}"
+            )
+
+
+def check_node(batches: Iterable[Received], node: str) -> None:
+    """Raise ImpostorError for a batch of another node than the sender's own (`node`; "" may be any)."""
+    for batch in batches:
+        if node and batch.header.node != node:
+            raise ImpostorError(
+                f"spool {batch.spool} has records of the node {batch.header.node!r}, but this token is good "
+                f"for {node!r} only: a spool stays with its node; another node needs one of its own",
+                batch.header.node,
             )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keelwatch.ingest import metrics
-from keelwatch.ingest.agents import Agents, ForeignError, check_jump
+from keelwatch.ingest.agents import Agents, ForeignError, check_jump, check_node
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.quarantine import Quarantine
 from keelwatch.ingest.receive import Received, discard, prepare, receive
@@ -94,12 +94,15 @@ class Intake:
             self._in_flight -= size
         metrics.QUEUED_BYTES.dec(size)
 
-    def accept(self, data: bytes | bytearray, address: str) -> list[Waiting]:
-        """Check and queue the frames of a request; raise RejectedError or ForeignError for all of it."""
+    def accept(self, data: bytes | bytearray, address: str, node: str = "") -> list[Waiting]:
+        """Check and queue the frames of a request; raise RejectedError or ForeignError for all of it.
+
+        `node` is the only one the sender may speak for, "" if that is not known.
+        """
         batches = receive(data, self._folder)
         faults.point("ingest.received")
         metrics.WIRE_BYTES.inc(len(data))
-        self._check(batches, address)
+        self._check(batches, address, node)
         waiting: list[Waiting] = []
         for table in dict.fromkeys(batch.header.table for batch in batches):
             waiting += self._writers[table].submit([b for b in batches if b.header.table == table])
@@ -116,9 +119,10 @@ class Intake:
         """The highest stored sequence number of a spool, by table."""
         return {table: seq for table in TABLES if (seq := self.highest(table).get(spool, 0))}
 
-    def _check(self, batches: list[Received], address: str) -> None:
+    def _check(self, batches: list[Received], address: str, node: str) -> None:
         """Raise ForeignError, with nothing left behind, if batches cannot be of this spool."""
         try:
+            check_node(batches, node)
             check_jump(batches, self.stored(batches[0].spool))
             self.agents.sent(batches, address)
         except ForeignError as error:

@@ -21,3 +21,6 @@ REFUSED = Counter("keelwatch_hub_refused_total", "Requests of agents refused, by
 UNAUTHORISED = Counter(
     "keelwatch_hub_unauthorised_total", "Requests without a valid token, by kind", ["kind"]
 )
+REVIEWS = Counter(
+    "keelwatch_hub_token_reviews_total", "ServiceAccount tokens asked about at the API server", ["outcome"]
+)

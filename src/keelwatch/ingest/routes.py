@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from keelwatch.ingest import metrics
-from keelwatch.ingest.agents import ForeignError
-from keelwatch.ingest.auth import Tokens, bearer
+from keelwatch.ingest.agents import ForeignError, ImpostorError
+from keelwatch.ingest.auth import Principal
+from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.ingest.intake import Intake, OverloadedError
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.receive import MAX_REQUEST, RejectedError
@@ -32,9 +33,9 @@ router = APIRouter(prefix="/v1", include_in_schema=True, tags=["agents"])
 @router.post("/batches", summary="Store batches of one spool", response_model=None)
 async def post_batches(request: Request) -> JSONResponse:
     """Answer 200 when all frames of the body are durable."""
-    refusal = _authorise(request)
-    if refusal:
-        return refusal
+    who = await admit(request)
+    if isinstance(who, JSONResponse):
+        return who
     intake: Intake = request.app.state.intake
     size = _announced(request)
     if size > MAX_REQUEST:
@@ -44,7 +45,7 @@ async def post_batches(request: Request) -> JSONResponse:
     except OverloadedError as error:
         return _later(str(error), error.seconds)
     try:
-        return await _take(request, intake, size)
+        return await _take(request, intake, size, who)
     finally:
         intake.release(size)
 
@@ -52,10 +53,13 @@ async def post_batches(request: Request) -> JSONResponse:
 @router.get("/spools/{spool}", summary="What is stored of a spool", response_model=None)
 async def get_spool(spool: str, request: Request) -> JSONResponse:
     """Answer the highest stored sequence number by table."""
-    refusal = _authorise(request)
-    if refusal:
-        return refusal
+    who = await admit(request)
+    if isinstance(who, JSONResponse):
+        return who
     intake: Intake = request.app.state.intake
+    owner = intake.agents.node_of(spool) or who.node
+    if refusal := refuse_other_node(request, who, owner, "a question about a spool"):
+        return refusal
     intake.agents.asked(spool, _address(request))
     return JSONResponse({"stored": intake.stored(spool)})
 
@@ -64,15 +68,18 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def _take(request: Request, intake: Intake, size: int) -> JSONResponse:
+async def _take(request: Request, intake: Intake, size: int, who: Principal) -> JSONResponse:
     body = await _body(request, size)
     if body is None:
         return _too_large()
     try:
         loop = asyncio.get_running_loop()
-        waiting = await loop.run_in_executor(_threads, intake.accept, body, _address(request))
+        waiting = await loop.run_in_executor(_threads, intake.accept, body, _address(request), who.node)
     except RejectedError as error:
         return _rejected(error)
+    except ImpostorError as error:
+        refuse_other_node(request, who, error.claimed, "batches")
+        return _error(403, str(error))
     except ForeignError as error:
         metrics.REFUSED.labels("foreign").inc()
         return _error(403, str(error))
@@ -111,20 +118,6 @@ def _announced(request: Request) -> int:
     """Content-Length; a body of unknown length counts as the largest one."""
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() else MAX_REQUEST
-
-
-def _authorise(request: Request) -> JSONResponse | None:
-    tokens: Tokens = request.app.state.tokens
-    token = bearer(request.headers.get("authorization"))
-    principal = tokens.verify(token) if token else None
-    if principal is None:
-        metrics.UNAUTHORISED.labels("agent").inc()
-        metrics.REFUSED.labels("unauthorised").inc()
-        return _error(401, "a valid agent token is needed", {"WWW-Authenticate": "Bearer"})
-    if principal.role != "agent":
-        metrics.REFUSED.labels("forbidden").inc()
-        return _error(403, f"the token {principal.name!r} has the role {principal.role}, not agent")
-    return None
 
 
 def _rejected(error: RejectedError) -> JSONResponse:
