@@ -6,6 +6,7 @@ checked here is what keelwatch relies on; request and response bodies can be any
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,8 @@ from keelwatch.model.audit import API_VERSION, LEVELS, STAGES, AuditEvent
 MAX_ITEMS = 50_000
 MAX_NAME = 1024
 MAX_ID = 128
+MAX_HEADER = 1 << 20
+"""As long as what a client puts into one header can be, and more."""
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,7 +93,7 @@ def parse_event(item: Any, place: str, source: str) -> AuditEvent:
     """One event; raise InvalidError with the place of the first thing that is wrong."""
     if not isinstance(item, dict):
         raise InvalidError(place, f"must be an object, not {_shown(item)}")
-    _text(item, "auditID", place, MAX_ID)
+    item["auditID"] = _short_id(_text(item, "auditID", place, MAX_HEADER))
     for name, allowed in (("stage", STAGES), ("level", LEVELS)):
         if _text(item, name, place, MAX_NAME) not in allowed:
             raise InvalidError(f"{place}.{name}", f"{_shown(item[name])} is not one of {', '.join(allowed)}")
@@ -105,7 +108,15 @@ def parse_event(item: Any, place: str, source: str) -> AuditEvent:
         _optional(item.get("objectRef") or {}, name, f"{place}.objectRef", str, "text")
     _optional(item.get("responseStatus") or {}, "code", f"{place}.responseStatus", int, "a number")
     _texts(item, "sourceIPs", place)
-    return AuditEvent(_time(item.get("stageTimestamp"), f"{place}.stageTimestamp"), item, source=source)
+    return AuditEvent(moment(item.get("stageTimestamp"), f"{place}.stageTimestamp"), item, source=source)
+
+
+def _short_id(audit_id: str) -> str:
+    """The audit ID; a caller may choose it as long as a header can be, and must not be lost for that."""
+    if len(audit_id) <= MAX_ID:
+        return audit_id
+    digest = hashlib.sha256(audit_id.encode("utf-8", "backslashreplace")).hexdigest()
+    return f"{audit_id[: MAX_ID - len(digest) - 1]}~{digest}"
 
 
 def _users(item: dict[str, Any], place: str) -> None:
@@ -159,8 +170,8 @@ def _texts(item: dict[str, Any], name: str, place: str) -> None:
         raise InvalidError(f"{place}.{name}", f"must be a list of texts, not {_shown(value)}")
 
 
-def _time(value: Any, place: str) -> int:
-    """RFC 3339 → nanoseconds since the epoch. Events carry microseconds."""
+def moment(value: Any, place: str) -> int:
+    """RFC 3339 → nanoseconds since the epoch, or InvalidError. Events carry microseconds."""
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from keelwatch.audit.parse import InvalidError, moment
 from keelwatch.detect.fields.audit import command
 from keelwatch.detect.rules import Rule
 from keelwatch.detect.ulid import named_ulid
@@ -36,7 +37,7 @@ class AuditAlert:
     @property
     def id(self) -> str:
         """The same for the same rule and event, so that nothing is alerted twice after a crash."""
-        return named_ulid(self.event.time, "\0".join((*self.event.key, self.rule.name)))
+        return named_ulid(self.event.time, "\0".join((*self.event.key[:2], self.rule.name)))
 
 
 def audit_row(event: AuditEvent, received: int) -> Row:
@@ -47,6 +48,7 @@ def audit_row(event: AuditEvent, received: int) -> Row:
     return {
         **event.identity.columns(),
         "time": event.time,
+        "requested": requested(event),
         "received": received,
         "audit_id": event.text("auditID"),
         "stage": event.text("stage"),
@@ -71,6 +73,14 @@ def audit_row(event: AuditEvent, received: int) -> Row:
         "truncated": int(truncated),
         "source": event.source,
     }
+
+
+def requested(event: AuditEvent) -> int:
+    """When the API server received the request: the same for all its stages; 0 where that is not told."""
+    try:
+        return moment(event.get("requestReceivedTimestamp"), "requestReceivedTimestamp")
+    except InvalidError:
+        return 0
 
 
 _BODIES = {"request_object": "requestObject", "response_object": "responseObject"}

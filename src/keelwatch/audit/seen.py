@@ -50,14 +50,15 @@ class Seen:
         found: set[Key] = set()
         for piece in _pieces(sorted(events, key=lambda event: event.time)):
             rows = self._database.lookup(
-                f"SELECT audit_id, stage FROM audit WHERE {_SPAN} AND audit_id IN {{ids:Array(String)}}",
+                "SELECT audit_id, stage, toUnixTimestamp64Nano(time) AS at FROM audit "
+                f"WHERE {_SPAN} AND audit_id IN {{ids:Array(String)}}",
                 {
                     "first": piece[0].time,
                     "last": piece[-1].time,
                     "ids": sorted({event.key[0] for event in piece}),
                 },
             )
-            found |= {(row["audit_id"], row["stage"]) for row in rows}
+            found |= {(row["audit_id"], row["stage"], int(row["at"])) for row in rows}
         return found
 
 

@@ -17,8 +17,9 @@ LEVELS: tuple[str, ...] = ("None", "Metadata", "Request", "RequestResponse")
 AUDIT_KIND = "audit"
 """What `kind` of event rules see; the sensor's kinds are those of model.observation."""
 
-Key: TypeAlias = tuple[str, str]
-"""(auditID, stage): the name of an event for ever."""
+Key: TypeAlias = tuple[str, str, int]
+"""(auditID, stage, time): the name of an event for ever. A caller may choose the audit ID (the header
+`Audit-ID`), and use one twice, so that alone it names nothing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +35,7 @@ class AuditEvent:
     @property
     def key(self) -> Key:
         """The event's name."""
-        return self.text("auditID"), self.text("stage")
+        return self.text("auditID"), self.text("stage"), self.time
 
     @property
     def target(self) -> dict[str, Any]:
