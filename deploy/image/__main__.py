@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from deploy.image import debian, oci, python, sbom
 from keelwatch import __version__
@@ -79,12 +80,10 @@ def _archive(name: str, out: Path, *, strict: bool) -> None:
 def _roots(name: str, *, strict: bool) -> list[Path]:
     """Three roots to be laid over each other: Debian, Python packages, keelwatch."""
     files = debian.fetch(CACHE / "debs", strict=strict)
-    system = _once("system", [package.sha256 for package, _ in files], lambda root: _system(root, files))
-    packages = _once(
-        "packages",
-        [python.LOCK.read_text(), python.LEFT_OUT.read_text()],
-        lambda root: _packages(root, system),
-    )
+    digests = [package.sha256 for package, _ in files]
+    system = _once("system", [*digests, _source(debian)], lambda root: _system(root, files))
+    inputs = [python.LOCK.read_text(), python.LEFT_OUT.read_text(), _source(python)]
+    packages = _once("packages", inputs, lambda root: _packages(root, system))
     own = CACHE / "own"
     shutil.rmtree(own, ignore_errors=True)
     python.install_keelwatch(own, python.wheel(CACHE))
@@ -95,10 +94,13 @@ def _roots(name: str, *, strict: bool) -> list[Path]:
     return [system, packages, own]
 
 
+def _source(module: ModuleType) -> str:
+    return Path(module.__file__ or "").read_text()
+
+
 def _once(part: str, inputs: list[str], make: Callable[[Path], None]) -> Path:
-    """A root that is made again only when its inputs, or the code that makes it, have changed."""
-    sources = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    key = hashlib.sha256("\n".join([*inputs, *sources]).encode()).hexdigest()[:16]
+    """A root that is made again only when its inputs have changed."""
+    key = hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
     root = CACHE / f"{part}-{key}"
     if not root.exists():
         for old in CACHE.glob(f"{part}-*"):

@@ -28,6 +28,8 @@ from keelwatch.cli.main import main
 sys.exit(main())
 """
 LEFT_OUT = HERE / "left-out.list"
+STAND_IN = HERE / "stand-in"
+"""Modules in place of left-out packages that others import without using them."""
 
 
 def wheel(cache: Path) -> Path:
@@ -92,6 +94,8 @@ def install_keelwatch(root: Path, built: Path) -> None:
         str(built),
     )
     shutil.rmtree(root / HOME / "bin", ignore_errors=True)
+    for module in STAND_IN.glob("*.py"):
+        shutil.copy(module, root / HOME)
     launcher = root / "usr/bin/keelwatch"
     launcher.parent.mkdir(parents=True, exist_ok=True)
     launcher.write_text(LAUNCHER)

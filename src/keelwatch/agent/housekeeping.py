@@ -53,6 +53,8 @@ class Housekeeping:
         self._losses = LossMeter(catalog.host)
         self._blind = Blindness(catalog.host, blind)
         self._rounds = 0
+        self.went_round = time.monotonic()
+        """When the last round was done."""
 
     def run(self, closing: threading.Event) -> None:
         """Work until `closing` is set. A new container is taken up at once, not at the next second."""
@@ -77,6 +79,7 @@ class Housekeeping:
         if self._logs is not None and self._rounds % LOOK_EVERY == 0:
             _guarded(self._logs.look)
         self._rounds += 1
+        self.went_round = time.monotonic()
 
     def _count_losses(self) -> None:
         if self._sensor is not None:
@@ -121,6 +124,10 @@ class Housekeeping:
         labels = dict(at.details.labels) if at.details else {}
         detail = container_detail(at, kind)
         self._outbox.add("lifecycle", lifecycle_row(when, kind, at.identity, labels, detail))
+
+    def tell(self, kind: str, detail: dict[str, object]) -> None:
+        """Record that something happened to the agent itself."""
+        self._outbox.add("lifecycle", lifecycle_row(clock.now(), kind, self._catalog.host, {}, detail))
 
     def announce(self, kind: str, identity: Identity) -> None:
         """Record that the agent started or stopped (PCI DSS 10.2.1.6), and what it did not see until now."""

@@ -9,9 +9,11 @@ import sys
 import threading
 from pathlib import Path
 
+from keelwatch.agent.health import Health
 from keelwatch.agent.metrics import serve
 from keelwatch.agent.node import Agent
-from keelwatch.agent.readings import readings
+from keelwatch.agent.readings import readings, rule_readings
+from keelwatch.agent.rules_watch import RulesWatch
 from keelwatch.agent.settings import AgentSettings, SettingsError
 from keelwatch.detect import RuleErrors, RuleSet, default_rules_dir, load_rules
 from keelwatch.kit.limits import raise_open_files
@@ -43,7 +45,9 @@ def run_agent(settings: AgentSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _close(closing, agent))
     keeping = agent.start()
-    _serve_metrics(agent)
+    watch = RulesWatch(_rule_paths(settings), rules, agent.pipeline.take, keeping.tell)
+    agent.run(watch.start, watch.stop)
+    _serve_metrics(agent, Health(agent, keeping), watch)
     log.info(
         "agent of node %s is up: %d rules, sensor %s, hub %s",
         settings.node, len(rules.rules), "on" if agent.sensor else "off", settings.hub,
@@ -66,12 +70,12 @@ def _made(settings: AgentSettings, rules: RuleSet) -> Agent:
         raise SettingsError(f"{what}; the spool must be kept there, and the agent needs root") from error
 
 
-def _serve_metrics(agent: Agent) -> None:
+def _serve_metrics(agent: Agent, health: Health, watch: RulesWatch) -> None:
     listen = agent.settings.metrics_listen
     if not listen:
         return
     try:
-        stop = serve(listen, readings(agent))
+        stop = serve(listen, [*readings(agent), *rule_readings(watch)], health.alive, health.ready)
     except OSError as error:
         log.warning("no metrics: cannot listen on %s: %s", listen, error.strerror or error)
     else:

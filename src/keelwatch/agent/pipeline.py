@@ -95,6 +95,10 @@ class Pipeline:
         else:
             self._detect(event)
 
+    def take(self, rules: RuleSet) -> None:
+        """Detect with these rules from the next event on."""
+        self._rules = rules
+
     def sweep(self) -> None:
         """Ask for ended host processes to be forgotten; done on the sensor's thread."""
         self._sweep.set()

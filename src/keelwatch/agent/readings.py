@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from keelwatch.agent.metrics import Reading, Value
 from keelwatch.agent.node import Agent
+from keelwatch.agent.rules_watch import RulesWatch
 
 PREFIX = "keelwatch_agent_"
 
@@ -21,6 +22,16 @@ def _gauge(name: str, meaning: str, read: Callable[[], Value], labels: tuple[str
 def readings(agent: Agent) -> list[Reading]:
     """Every metric of a running agent. Documented in docs/reference/metrics.md."""
     return [*_events(agent), *_shipping(agent), *_logs(agent)]
+
+
+def rule_readings(watch: RulesWatch) -> list[Reading]:
+    """Metrics of the rules in force."""
+    return [
+        _gauge("rules", "Rules that are loaded", lambda: watch.rules),
+        _gauge("rules_problem", "1 while changed rule files are refused", lambda: int(bool(watch.problem))),
+        _counter("rules_reloads", "Times that changed rule files were taken up", lambda: watch.reloads),
+        _counter("rules_refused", "Times that changed rule files were refused", lambda: watch.refused),
+    ]
 
 
 def _events(agent: Agent) -> list[Reading]:

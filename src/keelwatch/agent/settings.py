@@ -51,7 +51,7 @@ class AgentSettings:
                 f"--hub {self.hub}: off the loopback address logs and the token would cross the network "
                 "unencrypted; write https://, with --ca-file for an authority of your own"
             )
-        if self.ca_file is not None:
+        if self.ca_file is not None and self.ca_file.exists():  # else it is waited for
             _check_authority(self.ca_file)
 
 

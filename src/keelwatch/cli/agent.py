@@ -23,7 +23,8 @@ keelwatch agent --no-sensor                      # logs only, where eBPF is not 
 @click.option("--hub", metavar="URL", default=defaults.DEFAULT_HUB, envvar="KEELWATCH_HUB", show_default=True,
               help="Where records are sent. [env: KEELWATCH_HUB]")  # fmt: skip
 @click.option("--token-file", type=FILE, metavar="FILE", help="The agent's token for the hub.")
-@click.option("--ca-file", type=FILE, metavar="FILE", help="Trust this authority for the hub's certificate.")
+@click.option("--ca-file", type=PATH, metavar="FILE",
+              help="Trust this authority for the hub's certificate; it may come later.")  # fmt: skip
 @click.option("--data", type=PATH, metavar="DIR", default=defaults.DEFAULT_DATA, show_default=True,
               help="Spool and read positions; must outlive the agent.")  # fmt: skip
 @with_agent_options

@@ -16,6 +16,8 @@ import urllib3
 
 from keelwatch import __version__
 
+_NEVER = (0, 0, 0)
+
 
 class RetryLaterError(Exception):
     """The hub cannot take it now; `after` is how many seconds it asks to be left alone."""
@@ -38,14 +40,21 @@ class AwayError(RetryLaterError):
 
 
 class HubClient:
-    """Thread-safe. `token_file` is read again whenever the hub refuses the token."""
+    """Thread-safe. Token and authority are read again when their files change, which may appear later.
+
+    The token is also read again when the hub refuses it.
+    """
 
     def __init__(self, hub: str, token_file: Path | None, ca_file: Path | None, connections: int) -> None:
         self.hub = hub.rstrip("/")
         self._token_file = token_file
         self._token = ""
+        self._token_stamp = _NEVER
         self._lock = threading.Lock()
-        self._pool = _pool(ca_file, connections)
+        self._connections = connections
+        self._ca_file = ca_file
+        self._ca_stamp = _NEVER
+        self._pool = _pool(None, connections)
 
     def stored(self, spool: str) -> dict[str, int]:
         """The highest stored sequence number by table. Raises RetryLaterError, HTTPError, ValueError."""
@@ -92,13 +101,35 @@ class HubClient:
             headers["Content-Type"] = "application/octet-stream"
             headers["Content-Length"] = str(sum(map(len, body)))  # so it is sent piece by piece, uncopied
         timeout = urllib3.Timeout(connect=5.0, read=patience)
-        return self._pool.request(method, self.hub + path, body=body, headers=headers, timeout=timeout)
+        url = self.hub + path
+        return self._current_pool().request(method, url, body=body, headers=headers, timeout=timeout)
 
     def _current_token(self) -> str:
         with self._lock:
-            if not self._token and self._token_file is not None:
+            if self._token_file is None:
+                return ""
+            stamp = _stamp(self._token_file, "the token")
+            if not self._token or stamp != self._token_stamp:
                 self._token = self._token_file.read_text().strip()
+                self._token_stamp = stamp
             return self._token
+
+    def _current_pool(self) -> urllib3.PoolManager:
+        with self._lock:
+            if self._ca_file is not None:
+                stamp = _stamp(self._ca_file, "the hub's authority")
+                if stamp != self._ca_stamp:
+                    self._pool, self._ca_stamp = _pool(self._ca_file, self._connections), stamp
+            return self._pool
+
+
+def _stamp(path: Path, what: str) -> tuple[int, int, int]:
+    """What tells one content of the file from another; AwayError while there is none."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise AwayError(f"waiting for {what}: {path}: {error.strerror}") from error
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _pool(ca_file: Path | None, connections: int) -> urllib3.PoolManager:

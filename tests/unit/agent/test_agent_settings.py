@@ -48,5 +48,4 @@ def test_an_authority_file_without_a_certificate(tmp_path: Path) -> None:
     path.write_text("not a certificate")
     with pytest.raises(SettingsError, match="no certificate"):
         AgentSettings(hub="https://hub.example", ca_file=path).check()
-    with pytest.raises(SettingsError, match="No such file"):
-        AgentSettings(hub="https://hub.example", ca_file=tmp_path / "absent").check()
+    AgentSettings(hub="https://hub.example", ca_file=tmp_path / "absent").check()  # it may come later

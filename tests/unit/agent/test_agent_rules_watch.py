@@ -1,0 +1,94 @@
+"""Changed rule files are taken up, and mistakes in them change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keelwatch.agent.rules_watch import RulesWatch
+from keelwatch.detect import RuleSet, load_rules
+
+RULE = """
+- rule: {name}
+  desc: a test
+  condition: evt.type = execve and proc.name = {name}
+  output: ran
+  priority: WARNING
+"""
+
+
+class Seen:
+    """A folder of rules as a ConfigMap volume has it, a watch over it, and what the watch said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mount = folder / "rules"
+        self.mount.mkdir()
+        self.generation = 0
+        self.put(RULE.format(name="first"))
+        self.taken: list[RuleSet] = []
+        self.told: list[tuple[str, dict[str, object]]] = []
+        self.watch = RulesWatch(
+            [self.mount], load_rules([self.mount]), self.taken.append, lambda *said: self.told.append(said)
+        )
+
+    def put(self, text: str) -> None:
+        """Swap the whole folder by renaming a link, as the kubelet does."""
+        self.generation += 1
+        data = self.mount / f"..{self.generation}"
+        data.mkdir()
+        (data / "own.yaml").write_text(text)
+        beside = self.mount / "..data_tmp"
+        beside.symlink_to(data.name)
+        beside.replace(self.mount / "..data")
+        if not (self.mount / "own.yaml").is_symlink():
+            (self.mount / "own.yaml").symlink_to("..data/own.yaml")
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Seen:
+    return Seen(tmp_path)
+
+
+def test_nothing_changes_nothing(seen: Seen) -> None:
+    seen.watch.look()
+    seen.put(RULE.format(name="first"))  # new files, the same text
+    seen.watch.look()
+    assert not seen.taken
+    assert not seen.told
+
+
+def test_a_change_is_taken_up_once(seen: Seen) -> None:
+    seen.put(RULE.format(name="first") + RULE.format(name="second"))
+    seen.watch.look()
+    seen.watch.look()
+    assert [[rule.name for rule in rules.rules] for rules in seen.taken] == [["first", "second"]]
+    assert seen.told == [("rules_loaded", {"rules": 2})]
+    assert (seen.watch.rules, seen.watch.reloads) == (2, 1)
+
+
+def test_a_mistake_keeps_the_rules_and_says_where_it_is(seen: Seen) -> None:
+    seen.put(RULE.format(name="second").replace("evt.type", "evt.tipe"))
+    seen.watch.look()
+    assert not seen.taken
+    [(kind, detail)] = seen.told
+    assert kind == "rules_refused"
+    assert "own.yaml:4:" in str(detail["errors"])
+    assert "evt.tipe" in seen.watch.problem
+    assert (seen.watch.rules, seen.watch.refused) == (1, 1)
+
+
+def test_mending_the_mistake_takes_the_rules_up(seen: Seen) -> None:
+    seen.put("- rule: [")
+    seen.watch.look()
+    seen.put(RULE.format(name="third"))
+    seen.watch.look()
+    assert [rule.name for rule in seen.taken[0].rules] == ["third"]
+    assert seen.watch.problem == ""
+    assert [kind for kind, _ in seen.told] == ["rules_refused", "rules_loaded"]
+
+
+def test_a_file_that_goes_takes_its_rules_along(seen: Seen) -> None:
+    (seen.mount / "own.yaml").unlink()
+    seen.watch.look()
+    assert [list(rules.rules) for rules in seen.taken] == [[]]
