@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "up": "Run hub and agent on this machine.",
     "agent": "Run the node's agent.",
     "hub": "Run the hub.",
+    "token": "Print a token that the hub here has made.",
     "completion": "Print the completion script of a shell.",
     "version": "Print the version.",
 }
