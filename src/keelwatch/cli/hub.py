@@ -14,6 +14,7 @@ from keelwatch.cli.agent_options import PATH
 from keelwatch.cli.errors import USAGE, CliError
 from keelwatch.cli.hub_audit import with_audit_options
 from keelwatch.cli.hub_cluster import with_cluster_options
+from keelwatch.cli.hub_coverage import with_coverage_options
 from keelwatch.cli.hub_options import with_hub_options
 from keelwatch.cli.options import HelpfulCommand
 from keelwatch.detect import RuleErrors
@@ -44,6 +45,7 @@ keelwatch hub --clickhouse http://clickhouse.example:8123
 @click.option("--viewer-token-file", type=PATH, metavar="FILE", help="Log-in token of role viewer.")
 @with_cluster_options
 @with_audit_options
+@with_coverage_options
 @click.option("--user", metavar="NAME", default="", help="Whom to become when started as root.")
 @click.option(
     "--clickhouse", metavar="URL", default="", help="Use this server instead of the embedded store."

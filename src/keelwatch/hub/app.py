@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from keelwatch import __version__
 from keelwatch.audit import routes as audit_routes
 from keelwatch.console import api
+from keelwatch.console.api_coverage import router as coverage_router
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
 from keelwatch.console.pages_missing import asks_for_a_page, no_such_page
@@ -59,6 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(ingest_routes.router)
     app.include_router(audit_routes.router)
     app.include_router(api.router)
+    app.include_router(coverage_router)
     _include_pages(app)
     app.include_router(health.router)
     _include_errors(app)

@@ -19,6 +19,7 @@ from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
 from keelwatch.hub.audit import AuditService, AuditSources
 from keelwatch.hub.cluster import connect_cluster, make_trust
+from keelwatch.hub.evidence import EvidenceService, policy_of
 from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.reload import Reload
 from keelwatch.hub.rules import Rules
@@ -127,8 +128,11 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     rules = Rules(settings.rules, default_rules=settings.default_rules)
     audit = audit_service(settings, database, intake, rules, api)
     app.state.audit = audit.writer
+    evidence = EvidenceService(database, intake, policy_of(settings))
+    app.state.coverage = evidence.coverage
     services: list[Service] = [
         intake,
+        evidence,
         InvalidLines(database, intake),
         rules,
         audit,

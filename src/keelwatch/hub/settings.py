@@ -49,6 +49,8 @@ class HubSettings:
     memory: int = 1_500_000_000  # of the embedded store
     disk_reserve: int = 256 << 20  # free bytes below which nothing is accepted
     clickhouse: str = ""  # URL of a ClickHouse server instead of the embedded store
+    scope_selector: str = ""  # labels of the namespaces in scope
+    sandboxed_runtimes: tuple[str, ...] = ()  # runtime classes that hide their processes from the node
     clickhouse_cluster: str = ""
 
     @property

@@ -33,6 +33,7 @@ CAUSES: dict[str, str] = {
     "audit_cut": "an audit event is stored without its request or response, which was too long",
     "audit_dropped": "the API server dropped audit events, as its metrics say",
     "audit_file": "a file of the audit log was gone, cut off or unreadable before it was read to its end",
+    "canary_missing": "a canary's log line or program run did not reach the store in time",
 }
 """Every cause a gap can have, with its meaning. Documented in docs/reference/gaps.md."""
 
