@@ -20,6 +20,7 @@ BENCHMARKS = {
     "log-path": "bench.log_path",
     "idle": "bench.idle",
     "many-agents": "bench.many_agents",
+    "many-pods": "bench.many_pods",
 }
 OUT = Path(__file__).parent / "out"
 

@@ -36,8 +36,14 @@ class Node(Stack):
         data.mkdir(parents=True)
         tokens = ("--admin-token-file", data / "login.token", "--agent-token-file", data / "agent.token")
         address = self.address.partition("://")[2]
-        self._process = self._run("hub", "--data", data / "hub", "--listen", address, *tokens)
+        self._process = self._run(
+            "hub", "--data", data / "hub", "--listen", address, *tokens, *self.hub_options()
+        )
         self.wait_for(self._ready, START_SECONDS, "the hub did not start")
+
+    def hub_options(self) -> tuple[str, ...]:
+        """What the hub is started with, besides."""
+        return ()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

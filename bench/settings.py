@@ -23,6 +23,10 @@ class Settings:
     agents: int = 200
     recording_seconds: float = 30.0
     play_seconds: float = 120.0
+    cluster_nodes: int = 1000
+    cluster_pods: int = 30_000
+    churn_rate: float = 50.0
+    churn_seconds: float = 120.0
 
 
 FULL = Settings()
@@ -41,4 +45,8 @@ QUICK = Settings(
     agents=20,
     recording_seconds=8.0,
     play_seconds=15.0,
+    cluster_nodes=50,
+    cluster_pods=1000,
+    churn_rate=20.0,
+    churn_seconds=10.0,
 )
