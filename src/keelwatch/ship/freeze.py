@@ -41,7 +41,7 @@ def rows_draft(table: str, rows: Sequence[Mapping[str, Any]]) -> list[Draft]:
 
 def log_drafts(batches: Iterable[LogBatch]) -> list[Draft]:
     """Return one draft per batch of the log follower."""
-    return [Draft("logs", batch.day, batch.lines, "chunks", b"".join(batch.chunks)) for batch in batches]
+    return [Draft("logs", batch.day, batch.lines, "chunks", batch.chunks) for batch in batches]
 
 
 def gap_drafts(gaps: Iterable[Gap]) -> list[Draft]:

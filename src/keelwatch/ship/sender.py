@@ -24,8 +24,10 @@ from keelwatch.ship.spool import Spool
 
 log = logging.getLogger(__name__)
 
-REQUEST = 6 << 20
-"""Bytes of frames in a request (more if the first frame is larger): some 35 MB of log text."""
+REQUEST = 10 << 20
+"""Bytes of frames in a request (more if the first frame is larger): some 60 MB of log text. The hub
+stores a request as one part; few large ones cost it much less than many small ones.
+"""
 
 IDLE = 1.0
 """Seconds to wait for something to send before looking again."""

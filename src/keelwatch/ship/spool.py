@@ -191,7 +191,7 @@ class Spool:
         seq = following.get(draft.table, 1)
         following[draft.table] = seq + 1
         node = self._state.node
-        size = len(draft.raw)
+        size = draft.size
         header = BatchHeader(self.id, draft.table, seq, draft.day, draft.rows, draft.format, size, node)
         return encode_frame(header, body)
 
@@ -318,9 +318,9 @@ def _or_else(found: dict[str, int] | None, fallback: Mapping[str, int]) -> dict[
 
 
 def _compress(draft: Draft) -> bytes:
-    if len(draft.raw) > MAX_RAW:
-        raise ValueError(f"draft of {len(draft.raw)} bytes is larger than {MAX_RAW}")
+    if draft.size > MAX_RAW:
+        raise ValueError(f"draft of {draft.size} bytes is larger than {MAX_RAW}")
     if not hasattr(_packer, "zstd"):
         _packer.zstd = zstandard.ZstdCompressor(level=1)  # a compressor must not be shared by threads
-    packed: bytes = _packer.zstd.compress(draft.raw)
-    return packed
+    stream = _packer.zstd.compressobj(size=draft.size)
+    return b"".join([*map(stream.compress, draft.pieces), stream.flush()])
