@@ -17,11 +17,12 @@ from keelwatch.evidence.canary import canaries
 from keelwatch.evidence.causes import MISSING
 from keelwatch.evidence.cover import Covered, Moment, cover, silence
 from keelwatch.evidence.facts import Facts, Node
-from keelwatch.evidence.intervals import total
+from keelwatch.evidence.intervals import Intervals, total, union
 from keelwatch.evidence.question import Question, read
-from keelwatch.evidence.rollup import Rollup, container_record
+from keelwatch.evidence.rollup import Rollup, container_record, stretches
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.query import coverage as sql
+from keelwatch.query.coverage import Where
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.records import Query
 from keelwatch.query.times import rfc3339
@@ -94,10 +95,13 @@ class Coverage:
             labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
             inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
             listening=self._listening,
-            hub_down=tuple(
-                (int(row["begin_"]), int(row["end_"])) for row in self._rows(sql.hub_outages(where), 10_000)
-            ),
+            hub_down=self._spans("hub_down", where),
+            inventory_off=self._spans("inventory_off", where),
         )
+
+    def _spans(self, cause: str, where: Where) -> Intervals:
+        rows = self._rows(sql.spans(cause, where), sql.MAX_SPANS)
+        return union((int(row["begin_"]), int(row["end_"])) for row in rows)
 
     def _rows(self, query: Query, most: int) -> list[dict[str, Any]]:
         rows = self._database.query(query.sql, query.parameters)
@@ -115,6 +119,7 @@ class Coverage:
             clusters.add(found)
             worst.add(found)
         groups, count = rollup.records(asked.limit)
+        containers = worst.records()
         at = _moment(facts, self._policy.sandboxes)
         nodes = [_node_record(node, at) for node in _by_worry(facts.nodes.values(), at)]
         return {
@@ -127,11 +132,13 @@ class Coverage:
             "clusters": clusters.records(1000)[0],
             "groups": groups,
             "group_count": count,
-            "containers": worst.records(),
+            "missing": stretches(containers, asked.limit),
+            "containers": containers,
             "nodes": nodes[:_MOST_NODES],
             "node_count": len(nodes),
             "unwatched_nodes": sum(1 for node in nodes if node["state"] not in ("watched", "windows_node")),
-            "hub_down": [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in facts.hub_down],
+            "hub_down": _spans(facts.hub_down),
+            "inventory_off": _spans(facts.inventory_off),
             "sequences": self._sequences.records(asked.where),
             "canaries": canaries(self._database, asked.where, asked.now),
             "causes": MISSING,
@@ -150,6 +157,10 @@ def covered(asked: Question, facts: Facts, sandboxes: frozenset[str] = frozenset
         found = cover(one, node, facts.losses.get(one.container_id, ()), at)
         if found.ran:
             yield found
+
+
+def _spans(found: Intervals) -> list[Record]:
+    return [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in found]
 
 
 def _moment(facts: Facts, sandboxes: frozenset[str]) -> Moment:

@@ -100,3 +100,4 @@ class Facts:
     inventories: frozenset[str] = frozenset()
     listening: int = 0  # since when the hub runs
     hub_down: Intervals = NOTHING
+    inventory_off: Intervals = NOTHING

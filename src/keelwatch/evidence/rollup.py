@@ -28,6 +28,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """By what containers can be added up, and the names that tell the groups apart."""
 
+_SHOWN = ("cluster", "node", "namespace", "workload_kind", "workload", "pod", "container", "container_id")
+
 
 @dataclass(slots=True)
 class Sum:
@@ -147,6 +149,17 @@ def container_record(found: Covered, stamp: Callable[[int], str]) -> Record:
         "ran": _spans(found.ran, stamp),
         **{kind: _seen(found.seen[kind], stamp) for kind in KINDS},
     }
+
+
+def stretches(containers: list[Record], most: int) -> list[Record]:
+    """The longest missing stretches of these containers' records, each with whose and what it is."""
+    found = [
+        {**{name: one[name] for name in _SHOWN}, "what": kind, **part}
+        for one in containers
+        for kind in KINDS
+        for part in one[kind]["missing"]
+    ]
+    return sorted(found, key=lambda part: -float(part["seconds"]))[:most]
 
 
 def _seen(seen: Seen, stamp: Callable[[int], str]) -> Record:

@@ -15,6 +15,7 @@ MAX_LOSSES = 200_000
 MAX_AGENTS = 20_000
 MAX_OUTAGES = 100_000
 MAX_NODES = 20_000
+MAX_SPANS = 10_000
 MAX_NAMESPACES = 50_000
 _RUNS = 64
 _SESSIONS = 200
@@ -77,14 +78,14 @@ def outages(where: Where) -> Query:
     )
 
 
-def hub_outages(where: Where) -> Query:
-    """Intervals in which the hub itself was not running."""
+def spans(cause: str, where: Where) -> Query:
+    """Intervals that a cause took from all nodes: the hub was down, or could not watch the API server."""
     _, parameters = where.conditions()
     return Query(
         "SELECT toUnixTimestamp64Nano(from_time) AS begin_, toUnixTimestamp64Nano(to_time) AS end_ FROM gaps "
-        f"WHERE cause = 'hub_down' AND from_time < {_moment('end')} AND to_time > {_moment('begin')} "
-        "ORDER BY begin_ LIMIT 10000",
-        parameters,
+        f"WHERE cause = {{cause:String}} AND from_time < {_moment('end')} AND to_time > {_moment('begin')} "
+        f"ORDER BY begin_ LIMIT {MAX_SPANS}",
+        {**parameters, "cause": cause},
     )
 
 
