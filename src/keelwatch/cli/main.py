@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "timeline": "Print logs, events, alerts and gaps of a workload as one stream.",
     "workloads": "List workloads and their instances, living and gone.",
     "gaps": "List what was not observed, when and why.",
+    "coverage": "Show for how much of its time each workload was observed, and what is missing.",
     "status": "Show the hub's store and the agents that report to it.",
     "doctor": "Check this machine and say how to mend what is missing.",
     "rules": "Check and list detection rules.",
@@ -28,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "agent": "Run the node's agent.",
     "hub": "Run the hub.",
     "token": "Print a token that the hub here has made.",
+    "canary": "Prove the way from a container to the hub, every minute.",
     "completion": "Print the completion script of a shell.",
     "version": "Print the version.",
 }
