@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from keelwatch.access import match as matching
 from keelwatch.access.match import AMBIGUOUS, CERTAIN, LIKELY, NONE, NS, SKEW, Match, Matches
@@ -41,8 +42,8 @@ def sessions(requests: Sequence[Request], seen: PodSeen) -> list[Session]:
 def _exec(request: Request, match: Match, seen: PodSeen) -> Session:
     begin, end = matching.window(request)
     match = matching.with_gaps(match, seen.lost(begin - SKEW, end + SKEW))
-    if match.confidence == NONE and not seen.containers:
-        match = Match(NONE, f"{match.reason}: no agent reported anything of this pod")
+    if match.confidence == NONE:
+        match = replace(match, reason=match.reason + _unobserved(request, seen))
     trees = (match.chosen,) if match.chosen else match.candidates
     return Session(
         request=request,
@@ -52,6 +53,20 @@ def _exec(request: Request, match: Match, seen: PodSeen) -> Session:
         requests=(request.audit_id,),
         place=match.candidates[0].identity if match.candidates else {},
     )
+
+
+def _unobserved(request: Request, seen: PodSeen) -> str:
+    """Whether the pod was watched at all when the request came."""
+    if not seen.containers:
+        return "; no agent reported anything of this pod"
+    first = min(one.first for one in seen.containers)
+    if first > matching.window(request)[1] + SKEW:
+        return f"; the first that was observed of this pod is of {_utc(first)}"
+    return ""
+
+
+def _utc(time: int) -> str:
+    return f"{datetime.fromtimestamp(time // NS, tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _attach(request: Request, seen: PodSeen) -> Session:

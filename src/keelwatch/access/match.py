@@ -119,14 +119,23 @@ def _only(request: Request, entry: Entry) -> Match:
 
 
 def _apart(requests: Sequence[Request], entries: Sequence[Entry]) -> dict[str, Entry] | None:
-    """Each request's entry, where by time each has one, and no other has the same."""
+    """Each request's entry, where by time there is but one way to give each its own.
+
+    Where more processes were seen than asked for, none of them is ruled out by being another's.
+    """
+    near = {one.id: [entry for entry in entries if _near(one, entry)] for one in requests}
     chosen: dict[str, Entry] = {}
-    for request in requests:
-        near = [entry for entry in entries if _near(request, entry)]
-        if len(near) != 1:
+    while near:
+        name = next((name for name, found in near.items() if len(found) == 1), None)
+        if name is None:
             return None
-        chosen[request.id] = near[0]
-    return chosen if len({entry.tree for entry in chosen.values()}) == len(requests) else None
+        entry = near.pop(name)[0]
+        if entry in chosen.values():
+            return None
+        chosen[name] = entry
+        if len(entries) == len(requests):
+            near = {other: [one for one in found if one != entry] for other, found in near.items()}
+    return chosen
 
 
 def _candidates(request: Request, entries: Sequence[Entry]) -> tuple[Entry, ...]:

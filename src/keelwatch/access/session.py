@@ -51,7 +51,7 @@ class Session:
         return ENDED if self.ended else OPEN
 
     def columns(self) -> Row:
-        """One row of `access`, but for its revision."""
+        """One row of `access`, but for its version."""
         request, match, chosen = self.request, self.match, self.match.chosen
         return {
             **self._identity(),

@@ -1,6 +1,6 @@
 """Access sessions: who entered a container by the API server, and what came of it.
 
-The table keeps every revision of a session; the highest one counts. `id` and what the request itself
+The table keeps every version of a session; the highest one counts. `id` and what the request itself
 says never change; what was seen of the container may.
 """
 
@@ -154,7 +154,7 @@ def _of_trees(session: Mapping[str, Any], since: int, until: int) -> Conditions:
 
 
 def _times(found: Conditions, wanted: Filter, now: int) -> None:
-    """A session's time is its request's; the days of its revisions are that one or later."""
+    """A session's time is its request's; the days of its versions are that one or later."""
     if wanted.since:
         at = parse_time("since", wanted.since, now)
         found.clauses.append(f"time >= fromUnixTimestamp64Nano({found.bind(at, 'Int64')}, 'UTC')")

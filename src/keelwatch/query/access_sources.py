@@ -28,7 +28,7 @@ _ENTERS = (
     "subresource = 'proxy' AND match(uri, '/proxy/(exec|run|attach|portForward)/')))"
 )
 _ASKED = "toUnixTimestamp64Nano(if(toUnixTimestamp64Nano(requested) = 0, time, requested)) AS requested_"
-_LATEST = "ORDER BY revision DESC LIMIT 1 BY id"
+_LATEST = "ORDER BY version DESC LIMIT 1 BY id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,8 @@ def losses_query(begin: int, end: int) -> Query:
     found = Conditions()
     begins, ends = found.bind(begin, "Int64"), found.bind(end, "Int64")
     return Query(
-        "SELECT node, what, cause, unit, amount, toUnixTimestamp64Nano(from_time) AS from_, "
+        "SELECT node, what, cause, unit, amount, from_time, to_time, "
+        "toUnixTimestamp64Nano(from_time) AS from_, "
         "toUnixTimestamp64Nano(to_time) AS to_ FROM gaps WHERE "
         f"to_time >= fromUnixTimestamp64Nano({begins}, 'UTC') "
         f"AND from_time <= fromUnixTimestamp64Nano({ends}, 'UTC') "
@@ -168,7 +169,7 @@ def recent_query(since: int) -> Query:
 
 _TIMES = ("time", "started", "ended", "until", "last_event")
 _STORED = ", ".join(
-    f"toUnixTimestamp64Nano({name}) AS {name}_" if name in _TIMES else name for name in (*COLUMNS, "revision")
+    f"toUnixTimestamp64Nano({name}) AS {name}_" if name in _TIMES else name for name in (*COLUMNS, "version")
 )
 
 

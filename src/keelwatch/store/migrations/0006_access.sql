@@ -1,5 +1,5 @@
 -- Access sessions: who entered a container by the API server, and the trees of processes that came of it.
--- A session is named by `id`; each row is what was known of it at its `revision`, the highest one counts.
+-- A session is named by `id`; each row is what was known of it at its `version`, the highest one counts.
 
 ALTER TABLE audit{on_cluster}
     ADD COLUMN IF NOT EXISTS requested DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) AFTER time;
@@ -7,7 +7,7 @@ ALTER TABLE audit{on_cluster}
 CREATE TABLE access{on_cluster} (
     time DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
     id String,
-    revision UInt64,
+    version UInt64,
     kind LowCardinality(String),
     state LowCardinality(String),
     user LowCardinality(String),
@@ -41,5 +41,5 @@ CREATE TABLE access{on_cluster} (
     {origin},
     INDEX ids id TYPE bloom_filter(0.001) GRANULARITY 4,
     INDEX tree_names trees TYPE bloom_filter(0.001) GRANULARITY 4
-) ENGINE = {engine:access} PARTITION BY day ORDER BY (time, id, revision)
+) ENGINE = {engine:access} PARTITION BY day ORDER BY (time, id, version)
 SETTINGS {settings};
