@@ -47,12 +47,16 @@ class SchemaError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The rows of one batch: a file with a zstd body, and what the header says."""
+    """The rows of one batch: a file with a zstd body, and what the header says.
+
+    No row may name another node than `node`, unless that is "".
+    """
 
     path: Path
     spool: str
     seq: int
     rows: int
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

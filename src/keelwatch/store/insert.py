@@ -32,6 +32,9 @@ READ_SETTINGS = (
 
 _SPARE_ROWS = 100_000
 
+FOREIGN_ROWS = "the batch holds rows of another node than its own"
+"""The engine's error for a batch whose rows do not say what its header says."""
+
 
 def chunk_structure() -> str:
     """The columns of a chunk file. Few identities repeat: dictionaries are cheaper than strings."""
@@ -76,7 +79,8 @@ def _rows(insertion: Insertion, columns: Columns, source: str, spool: str, seq: 
         "row": _bounded(insertion, row),
         "day": f"toDate({literal(insertion.day)})",
     }
-    chosen = [_row_value(name, kind, origin) for name, kind in columns.items()]
+    own = {**origin, "node": f"if({_no_foreign(insertion, spool)}, node, '')"}
+    chosen = [_row_value(name, kind, own) for name, kind in columns.items()]
     return f"SELECT {', '.join(chosen)} FROM {source}"
 
 
@@ -87,6 +91,17 @@ def _bounded(insertion: Insertion, row: str) -> str:
     """
     limit = 2 * max(source.rows for source in insertion.sources) + _SPARE_ROWS
     return f"toUInt32({row} + throwIf({row} > {limit}, 'the batch holds more rows than announced'))"
+
+
+def _no_foreign(insertion: Insertion, spool: str) -> str:
+    """True, or an error for a row that names another node than the header of its batch."""
+    nodes = {source.spool: source.node for source in insertion.sources if source.node}
+    if not nodes:
+        return "1"
+    spools, names = (f"[{', '.join(map(literal, part))}]" for part in (nodes.keys(), nodes.values()))
+    expected = f"transform({spool}, {spools}, {names}, '')"
+    foreign = f"node != '' AND {expected} != '' AND {expected} != node"
+    return f"throwIf({foreign}, {literal(FOREIGN_ROWS)}) = 0"
 
 
 def _row_value(name: str, kind: str, origin: dict[str, str]) -> str:
@@ -114,7 +129,7 @@ _CHUNKS = """SELECT {chosen} FROM (
                 NOT json AND {first_utc} AND {last_utc} AS plain,
                 if(plain, raw, arrayMap(record -> if(json, {as_cri}, {as_utc}), if(plain, [], raw))) AS lines,
                 coalesce({first_time}, {last_time}, fromUnixTimestamp64Nano({fallback}, 'UTC')) AS near
-            FROM {source} WHERE chunk != ''
+            FROM {source} WHERE chunk != '' AND {no_foreign}
         ) ARRAY JOIN lines AS line, arrayEnumerate(lines) AS n
     )
 )"""
@@ -152,6 +167,7 @@ def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq
     return _CHUNKS.format(
         chosen=", ".join(values.get(name, name) for name in columns),
         identity=_IDENTITY,
+        no_foreign=_no_foreign(insertion, spool),
         spool=spool,
         seq=seq,
         as_cri=_AS_CRI,
