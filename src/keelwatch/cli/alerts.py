@@ -31,7 +31,7 @@ from keelwatch.cli.output import (
     safe,
     styled,
 )
-from keelwatch.kit.text import short_time
+from keelwatch.kit.text import by_whom, short_time
 
 _EXAMPLES = """
 keelwatch alerts --since 1h
@@ -99,14 +99,14 @@ def list_(
 def _print_alerts(alerts: list[Record]) -> None:
     if not alerts:
         return
-    heads = ("TIME (UTC)", "ID", "PRIORITY", "RULE", "WORKLOAD", "POD", "CONTAINER", "OUTPUT")
+    heads = ("TIME (UTC)", "ID", "PRIORITY", "RULE", "WORKLOAD", "POD", "CONTAINER", "USER", "OUTPUT")
     print_table(heads, [_cells(alert) for alert in alerts], _style)
 
 
 def _cells(alert: Record) -> list[Any]:
     when = short_time(str(alert.get("time", "")))
     return [when, alert.get("id", ""), alert.get("priority", ""), alert.get("rule", ""), workload(alert),
-            alert.get("pod", ""), alert.get("container", ""), output_text(alert)]  # fmt: skip
+            alert.get("pod", ""), alert.get("container", ""), by_whom(alert), output_text(alert)]  # fmt: skip
 
 
 def _style(column: int, text: str) -> str:
@@ -134,7 +134,9 @@ def alert_line(alert: Record) -> str:
     when = styled(short_time(str(alert.get("time", "")), digits=3), "dim")
     level = styled(safe(priority), PRIORITY_STYLES.get(priority.lower(), ""))
     where = safe(workload(alert))
-    return f"{when} {level} {styled(safe(alert.get('rule', '')), 'bold')} {where}: {safe(output_text(alert))}"
+    who = f" by {safe(user)}" if (user := by_whom(alert)) else ""
+    rule = styled(safe(alert.get("rule", "")), "bold")
+    return f"{when} {level} {rule} {where}{who}: {safe(output_text(alert))}"
 
 
 @command.command(cls=HelpfulCommand, examples="keelwatch alerts show 01JDCNX4T9Y4V0 -o yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, safe, styled
-from keelwatch.kit.text import short_time
+from keelwatch.kit.text import acting, by_whom, short_time
 
 _IDENTITY = (
     "cluster", "node", "namespace", "workload_kind", "workload", "revision", "team", "pod", "pod_uid",
@@ -30,11 +30,25 @@ def print_alert(alert: Record) -> None:
     emit(safe(alert.get("output", "")))
     if alert.get("tags"):
         emit(styled(safe(" ".join(map(str, alert["tags"]))), "dim"))
+    _print_access(alert)
     _print_story(alert.get("story") or {}, in_memory=bool(alert.get("memfd")))
     _print_tree(alert)
     _print_facts("File", {name: alert.get(name) for name in _FILE} | _flags(alert))
     _print_facts("Whose file", {k: v for k, v in alert.items() if k.startswith("file_")})
     _print_facts("Where", {name: alert.get(name) for name in _IDENTITY})
+
+
+def _print_access(alert: Record) -> None:
+    """Whose doing it was, with what the API server's audit says of the sessions that it belongs to."""
+    if user := by_whom(alert):
+        _head(f"By {safe(user)}")
+    for session in alert.get("access") or []:
+        where = ", ".join(session.get("source_ips") or ())
+        what = f"{session.get('kind', '')} {session.get('command', '')}".strip()
+        emit(f"  {safe(acting(session))} from {safe(where)}: {safe(what)}")
+        reason = f": {session['reason']}" if session.get("reason") else ""
+        emit(styled(f"  {safe(session.get('confidence', ''))}{safe(reason)}", "dim"))
+        emit(styled(f"  keelwatch access {safe(session.get('id', ''))}", "dim"))
 
 
 def _print_story(story: Record, *, in_memory: bool) -> None:

@@ -104,3 +104,23 @@ def parse_time(rfc3339: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.timestamp() > 0 else None
+
+
+def by_whom(record: Mapping[str, Any]) -> str:
+    """Whose doing an alert is: `alice`, `alice (likely)`, `alice or bob (ambiguous)`; "" if nobody's.
+
+    That is who was at work in its tree of processes, or who sent the request that it is about.
+    """
+    sessions = record.get("access") or []
+    if not sessions:
+        return str(record.get("user") or "")
+    names = dict.fromkeys(acting(session) for session in sessions)
+    sure = {str(session.get("confidence", "")) for session in sessions}
+    told = "" if sure == {"certain"} else f" ({'ambiguous' if len(names) > 1 else ', '.join(sorted(sure))})"
+    return " or ".join(names) + told
+
+
+def acting(session: Mapping[str, Any]) -> str:
+    """The user of an access session, and as whom."""
+    other = session.get("impersonated_user")
+    return f"{session.get('user', '')} as {other}" if other else str(session.get("user", ""))

@@ -1,0 +1,61 @@
+"""`GET /api/v1/access`: who entered containers by the API server, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from keelwatch.console.answers import ErrorAnswer
+from keelwatch.console.auth import ApiError, Auth
+from keelwatch.console.history import History
+from keelwatch.console.parameters import ACCESS, TAIL, openapi
+from keelwatch.console.stream import NDJSON
+from keelwatch.query.filter import Filter
+
+LONGEST_ID = 200
+
+
+def _allowed(request: Request) -> None:
+    auth: Auth = request.app.state.auth
+    auth.require(request)
+
+
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["records"],
+    dependencies=[Depends(_allowed)],
+    responses={code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)},
+)
+
+
+@router.get(
+    "/access",
+    summary="Access sessions",
+    responses={200: {"content": {NDJSON: {}}, "description": "one object a line"}},
+    response_class=Response,
+    openapi_extra=openapi("access", tail=True),
+)
+async def get_sessions(
+    request: Request, wanted: Annotated[Filter, Depends(ACCESS)], tail: Annotated[int, Depends(TAIL)]
+) -> Response:
+    """Sessions by which users entered containers (exec, attach, debug, port-forward), oldest first."""
+    found = await run_in_threadpool(_history(request).sessions, wanted, tail)
+    lines = (orjson.dumps(session, option=orjson.OPT_APPEND_NEWLINE) for session in found)
+    return Response(b"".join(lines), media_type=NDJSON)
+
+
+@router.get("/access/{identifier}", summary="One access session", responses={404: {"model": ErrorAnswer}})
+async def get_session(request: Request, identifier: str) -> dict[str, Any]:
+    """One session with what its trees of processes did: `tree`, `event_records`, `alert_records`."""
+    found = await run_in_threadpool(_history(request).session, identifier[:LONGEST_ID])
+    if found is None:
+        raise ApiError(404, "not_found", "there is no session with this id", "`keelwatch access` lists them")
+    return found
+
+
+def _history(request: Request) -> History:
+    history: History = request.app.state.history
+    return history
