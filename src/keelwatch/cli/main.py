@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "agent": "Run the node's agent.",
     "hub": "Run the hub.",
     "token": "Print a token that the hub here has made.",
+    "manifests": "Print the manifests that install keelwatch in a cluster.",
     "canary": "Prove the way from a container to the hub, every minute.",
     "completion": "Print the completion script of a shell.",
     "version": "Print the version.",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keelwatch.cli.agent_options import PATH
-from keelwatch.cli.errors import CliError
+from keelwatch.cli.errors import NOT_FOUND, CliError
 from keelwatch.cli.options import HelpfulCommand
 from keelwatch.hub import settings as defaults
 
@@ -28,5 +28,5 @@ def command(data: Path, role: str) -> None:
     try:
         click.echo(path.read_text().strip())
     except OSError as error:
-        hint = "was it started with a token file elsewhere, or has it not been started yet?"
-        raise CliError(f"{path}: {error.strerror}; {hint}") from error
+        hint = "Was it started with a token file elsewhere, or has it not been started yet?"
+        raise CliError(f"{path}: {error.strerror}", NOT_FOUND, hint) from error

@@ -35,7 +35,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (printf "%s-rules" (include "keelwatch.fullname" .)) .Values.existingRulesConfigMap }}
 {{- end }}
 {{- define "keelwatch.priorityClass" -}}
-{{- default (include "keelwatch.fullname" .) .Values.priorityClass.name }}
+{{- default (printf "%s-%s" .Release.Namespace (include "keelwatch.fullname" .)) .Values.priorityClass.name }}
 {{- end }}
 {{- define "keelwatch.url" -}}
 https://{{ include "keelwatch.hub" . }}.{{ .Release.Namespace }}.svc:{{ .Values.hub.service.port }}

@@ -1,0 +1,259 @@
+"""The Helm chart: what it refuses, what it grants, and that `keelwatch manifests` prints the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from keelwatch.cli import manifests
+
+PROJECT = Path(__file__).parents[3]
+CHART = PROJECT / "deploy/helm/keelwatch"
+PATH = f"{os.environ['PATH']}:{os.environ.get('KUBE_BIN', '/opt/kubernetes/bin')}"
+HELM = shutil.which("helm", path=PATH)
+
+pytestmark = pytest.mark.skipif(HELM is None, reason="no helm: lab/cluster/build makes one")
+
+Objects = list[dict[str, Any]]
+
+
+def template(
+    *values: str, namespace: str = "watch", name: str = "keelwatch"
+) -> subprocess.CompletedProcess[str]:
+    sets = [part for value in values for part in ("--set", value)]
+    command = [str(HELM), "template", name, str(CHART), "-n", namespace, "--kube-version", "1.34.0", *sets]
+    return subprocess.run([*command, "--skip-tests"], capture_output=True, text=True)
+
+
+def objects(*values: str, namespace: str = "watch", name: str = "keelwatch") -> Objects:
+    done = template(*values, namespace=namespace, name=name)
+    assert done.returncode == 0, done.stderr
+    return [found for found in yaml.safe_load_all(done.stdout) if found]
+
+
+def of(found: Objects, kind: str, name: str = "") -> dict[str, Any]:
+    [one] = [o for o in found if o["kind"] == kind and name in o["metadata"]["name"]]
+    return one
+
+
+def container(found: Objects, kind: str) -> dict[str, Any]:
+    [one] = of(found, kind)["spec"]["template"]["spec"]["containers"]
+    return one
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("agent.hots=true", "'hots' not allowed"),
+        ("cluster=", "'/cluster'"),
+        ("hub.storage.size=50", "want string"),
+        ("hub.storage.size=much", "does not match"),
+        ("image.digest=sha256:abc", "does not match"),
+        ("agent.disabledEvents={opne}", "must be one of"),
+        ("agent.spoolLimit=lots", "does not match"),
+        ("agent.dataPath=relative", "does not match"),
+        ("hub.podDisruptionBudget.maxUnavailable=2", "want 1"),
+        ("rules.notes\\.txt=x", "notes.txt"),
+        ("networkPolicy.apiServerPorts={0}", "'/networkPolicy/apiServerPorts/0'"),
+    ],
+)
+def test_values_that_are_refused(value: str, reason: str) -> None:
+    done = template(value)
+    assert done.returncode != 0
+    assert reason in done.stderr
+
+
+def test_the_hubs_data_are_in_one_place_only() -> None:
+    assert template("hub.storage.emptyDir=true", "hub.storage.hostPath=/srv").returncode != 0
+    assert template("hub.storage.existingClaim=data", "hub.storage.hostPath=/srv").returncode != 0
+
+
+def test_every_value_is_described_by_the_schema() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text())
+    assert list(_undescribed(values, schema, "")) == []
+
+
+def _undescribed(values: dict[str, Any], schema: dict[str, Any], at: str) -> Any:
+    for name in set(schema["properties"]) - values.keys() - {"global"}:
+        yield f"{at}/{name} is in the schema only"
+    for name, value in values.items():
+        below = schema["properties"].get(name)
+        if below is None:
+            yield f"{at}/{name} is in the values only"
+        elif isinstance(value, dict) and "properties" in below:
+            yield from _undescribed(value, below, f"{at}/{name}")
+
+
+def test_every_value_stands_in_a_template() -> None:
+    texts = "".join(path.read_text() for path in (CHART / "templates").rglob("*.*"))
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    unused = [path for path in _leaves(values) if f".{path.rpartition('.')[2]}" not in texts]
+    assert unused == []
+
+
+def _leaves(values: dict[str, Any], at: str = "") -> Any:
+    for name, value in values.items():
+        if name in ("seccompProfile", "appArmorProfile", "seLinuxOptions", "resources") or "electo" in name:
+            yield f"{at}{name}"
+        elif isinstance(value, dict) and value and name != "updateStrategy":
+            yield from _leaves(value, f"{at}{name}.")
+        else:
+            yield f"{at}{name}"
+
+
+def test_the_agent_has_four_capabilities_and_no_rights() -> None:
+    found = objects()
+    context = container(found, "DaemonSet")["securityContext"]
+    assert context["capabilities"] == {
+        "drop": ["ALL"],
+        "add": ["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"],
+    }
+    assert not context["privileged"]
+    assert not context["allowPrivilegeEscalation"]
+    assert context["readOnlyRootFilesystem"]
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    bound = [subject["name"] for o in found for subject in o.get("subjects", [])]
+    assert set(bound) == {"keelwatch-hub"}
+
+
+def test_the_agent_writes_to_its_own_folder_only() -> None:
+    mounts = container(objects(), "DaemonSet")["volumeMounts"]
+    writable = [mount["mountPath"] for mount in mounts if not mount.get("readOnly")]
+    assert writable == ["/var/lib/keelwatch", "/tmp"]
+
+
+def test_the_hub_is_nobody_and_reads_only() -> None:
+    found = objects()
+    assert of(found, "StatefulSet")["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 65532
+    context = container(found, "StatefulSet")["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["readOnlyRootFilesystem"]
+    for rule in of(found, "ClusterRole")["rules"]:
+        if rule.get("resources") == ["tokenreviews"]:
+            assert rule["verbs"] == ["create"]
+        else:
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}
+        assert "*" not in str(rule)
+        assert "secrets" not in str(rule)
+    [rule] = of(found, "Role")["rules"]
+    assert rule == {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["keelwatch-ca"],
+        "verbs": ["get", "patch"],
+    }
+
+
+def test_an_upgrade_leaves_the_authority_alone() -> None:
+    """A ConfigMap without data in both versions of the chart keeps what the hub wrote into it."""
+    assert "data" not in of(objects(), "ConfigMap", "keelwatch-ca")
+
+
+def test_agents_have_tokens_of_their_own() -> None:
+    found = objects(namespace="elsewhere", name="kw")
+    [volume] = [
+        v for v in of(found, "DaemonSet")["spec"]["template"]["spec"]["volumes"] if v["name"] == "hub"
+    ]
+    token, authority = volume["projected"]["sources"]
+    assert token["serviceAccountToken"] == {
+        "path": "token",
+        "audience": "keelwatch",
+        "expirationSeconds": 3600,
+    }
+    assert authority["configMap"]["optional"]
+    arguments = container(found, "StatefulSet")["args"]
+    assert "--agent-service-account=elsewhere/kw-keelwatch-agent" in arguments
+
+
+def test_a_certificate_from_elsewhere() -> None:
+    found = objects("hub.tls.secretName=hub-tls")
+    arguments = container(found, "StatefulSet")["args"]
+    assert "--tls-auto" not in arguments
+    assert "--tls-cert=/etc/keelwatch/tls/tls.crt" in arguments
+    assert not [o for o in found if o["kind"] == "Role"]
+
+
+def test_older_kernels_lock_memory() -> None:
+    capabilities = container(objects("agent.securityContext.lockedMemory=true"), "DaemonSet")[
+        "securityContext"
+    ]
+    assert capabilities["capabilities"]["add"][-1] == "SYS_RESOURCE"
+
+
+def test_older_clusters_know_no_apparmor_field() -> None:
+    command = [str(HELM), "template", "keelwatch", str(CHART), "--kube-version"]
+    old = subprocess.run([*command, "1.27.0"], capture_output=True, text=True, check=True).stdout
+    new = subprocess.run([*command, "1.30.0"], capture_output=True, text=True, check=True).stdout
+    assert "appArmorProfile" not in old
+    assert "appArmorProfile" in new
+
+
+def test_the_operators_rules() -> None:
+    found = objects("rules.shop\\.yaml=- list: shops")
+    assert of(found, "ConfigMap", "rules")["data"] == {"shop.yaml": "- list: shops"}
+    elsewhere = objects("existingRulesConfigMap=ours")
+    assert not [o for o in elsewhere if o["kind"] == "ConfigMap" and "rules" in o["metadata"]["name"]]
+
+
+def test_lint() -> None:
+    done = subprocess.run([str(HELM), "lint", "--strict", str(CHART)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_rendered_manifests_are_current() -> None:
+    made = subprocess.run(
+        [PROJECT / "tools/render-manifests"], capture_output=True, text=True, check=True
+    ).stdout
+    assert made == manifests.RENDERED.read_text(), "run `make manifests`"
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        ([], []),
+        (["--storage-size", "7Gi", "--storage-class", "fast"],
+         ["hub.storage.size=7Gi", "hub.storage.storageClassName=fast"]),
+    ],
+)  # fmt: skip
+def test_manifests_are_what_helm_makes(options: list[str], values: list[str], tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("- list: shops\n  items: [a, b]\n")
+    (tmp_path / "notes.txt").write_text("no rules")
+    given = [
+        "--image",
+        "r.example/kw:1.2",
+        "--cluster",
+        "prod",
+        "--namespace",
+        "watch",
+        "--rules",
+        str(tmp_path),
+    ]
+    done = CliRunner().invoke(manifests.command, [*given, *options])
+    assert done.exit_code == 0, done.output
+    namespace, *printed = yaml.safe_load_all(done.output)
+    assert namespace["kind"] == "Namespace"
+    image = ["image.repository=r.example/kw", "image.tag=1.2", "cluster=prod"]
+    helms = objects(*image, *values, "rules.shop\\.yaml=- list: shops\n  items: [a\\, b]\n")
+    assert [_unlabelled(found) for found in printed] == [_unlabelled(found) for found in helms]
+
+
+def _unlabelled(value: Any) -> Any:
+    """Without the two labels that say who installed it."""
+    ours = ("helm.sh/chart", "app.kubernetes.io/managed-by")
+    if isinstance(value, dict):
+        return {key: _unlabelled(below) for key, below in value.items() if key not in ours}
+    return [_unlabelled(below) for below in value] if isinstance(value, list) else value
+
+
+def test_manifests_without_rules_in_the_folder(tmp_path: Path) -> None:
+    done = CliRunner().invoke(manifests.command, ["--image", "x:1", "--rules", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no *.yaml files" in done.output
