@@ -16,6 +16,7 @@ from keelwatch.cli.hub_audit import with_audit_options
 from keelwatch.cli.hub_cluster import with_cluster_options
 from keelwatch.cli.hub_coverage import with_coverage_options
 from keelwatch.cli.hub_options import with_hub_options
+from keelwatch.cli.hub_teams import with_team_options
 from keelwatch.cli.options import HelpfulCommand
 from keelwatch.detect import RuleErrors
 from keelwatch.hub import settings as defaults
@@ -37,6 +38,7 @@ keelwatch hub --clickhouse http://clickhouse.example:8123
 @click.option("--data", type=PATH, metavar="DIR", default=defaults.DEFAULT_DATA, show_default=True,
               help="The store and the tokens.")  # fmt: skip
 @with_hub_options
+@with_team_options
 @click.option(
     "--agent-token-file", type=PATH, metavar="FILE", help="Agents' token. [default: DATA/agent.token]"
 )

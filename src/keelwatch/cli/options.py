@@ -81,6 +81,7 @@ _FILTERS: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (("-c", "--container"), "container", "NAME", "Only containers of this name."),
     (("--pod",), "pod", "NAME", "Only this pod, running or gone."),
     (("--container-id",), "container_id", "ID", "Only this container."),
+    (("--team",), "team", "NAME", "Only this team's workloads."),
     (("--node",), "node", "NAME", "Only this node."),
     (("--cluster",), "cluster", "NAME", "Only this cluster."),
     (("--since",), "since", "TIME", "Newer than a duration (10m, 2h, 3d) or an RFC 3339 time."),

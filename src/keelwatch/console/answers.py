@@ -27,6 +27,7 @@ class Instance(BaseModel):
     pod: str
     container: str
     container_id: str
+    revision: str
     image: str
     node: str
     first_seen: str
@@ -56,6 +57,36 @@ class WorkloadsAnswer(BaseModel):
     """Workloads, the latest seen first."""
 
     workloads: list[Workload]
+
+
+class InstanceName(BaseModel):
+    """Which instance."""
+
+    pod: str
+    container_id: str
+    node: str
+
+
+class Compared(BaseModel):
+    """A line, program or file, and how many of the instances have it."""
+
+    value: str = Field(description="a line with # for numbers and ids, or a path")
+    container: str
+    instances: int
+    of: int = Field(description="instances of this container's name with any records")
+    records: int
+    first_seen: str
+    last_seen: str
+    among: list[InstanceName] = Field(description="up to five of the instances")
+    example: str
+
+
+class CompareAnswer(BaseModel):
+    """What instances have in common, and what only some have: the rarest first."""
+
+    by: str
+    instances: int
+    values: list[Compared]
 
 
 class HistogramAnswer(BaseModel):
@@ -105,6 +136,7 @@ class AgentState(BaseModel):
     batches: int
     rows: int
     stored: dict[str, int]
+    clock_skew: float | None = Field(description="seconds by which the node's clock is ahead of the hub's")
 
 
 class GapSum(BaseModel):

@@ -14,9 +14,11 @@ from typing import Any
 import orjson
 
 from keelwatch import __version__
+from keelwatch.console.late_owners import LateOwners
+from keelwatch.console.sessions import Sessions
 from keelwatch.ingest.agents import Agent
 from keelwatch.ingest.intake import Intake
-from keelwatch.query import follow, histogram, records, status, timeline, workloads
+from keelwatch.query import compare, follow, histogram, records, status, timeline, workloads
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import JSON_COLUMNS, Query
@@ -28,6 +30,8 @@ Cursor = dict[str, dict[str, int]]
 """For each table the highest batch seen, by spool."""
 
 _DEFAULT_WORKLOADS_SINCE = "24h"
+_NAMED_AT_ONCE = 5000
+"""Alerts whose sessions are asked for when their own query has ended, and let go of its connection."""
 
 
 class History:
@@ -39,16 +43,20 @@ class History:
         self._clock = clock
         self._started = time.monotonic()
         self.problems: list[Callable[[], list[str]]] = []  # asked for what is wrong with the hub now
+        self._late = LateOwners(database, clock)
+        self.access = Sessions(database, clock, _with_objects)
 
     def lines(self, table: str, wanted: Filter, tail: int) -> Iterator[bytes]:
         """Blocks of NDJSON: the last `tail` records, oldest first."""
-        found = records.select(table, wanted, self._clock(), tail)
+        if table == "alerts" and tail <= _NAMED_AT_ONCE:
+            return iter([_ndjson(self.rows(table, wanted, tail))])
+        found = records.select(table, self._completed(wanted), self._clock(), tail)
         return self._lines(table, found)
 
     def rows(self, table: str, wanted: Filter, tail: int, *, oldest: bool = False) -> list[Record]:
         """The last `tail` records (or the first ones), oldest first."""
-        found = records.select(table, wanted, self._clock(), tail, oldest=oldest)
-        return self._rows(found)
+        found = records.select(table, self._completed(wanted), self._clock(), tail, oldest=oldest)
+        return self._named(table, self._rows(found))
 
     def timeline(self, wanted: Filter, tail: int) -> list[Record]:
         """The last `tail` records of all tables, oldest first; `record` says what each one is."""
@@ -67,37 +75,60 @@ class History:
 
     def news(self, wanted: Filter, cursor: Cursor) -> tuple[list[Record], Cursor]:
         """Records that arrived since the cursor, and the next one."""
+        wanted = self._completed(wanted)
         parts: dict[str, list[Record]] = {}
         moved: Cursor = {}
         for table, seen in cursor.items():
             spans = follow.news(seen, self._intake.highest(table))
             moved[table] = follow.advance(seen, spans)
             if spans:
-                parts[table] = self._rows(records.select_new(table, wanted, self._clock(), spans))
+                new = self._rows(records.select_new(table, wanted, self._clock(), spans))
+                parts[table] = self._named(table, new)
         if len(cursor) == 1:
             return next(iter(parts.values()), []), moved
         return timeline.merged(parts, records.MAX_TAIL), moved
 
     def alert(self, identifier: str) -> Record | None:
         """The alert with this id or, if there is only one, with an id that begins like this; or None."""
-        return records.the_one(identifier, self._rows(records.alert_by_id(identifier)))
+        found = self._rows(records.alert_by_id(identifier, self._late.owners()))
+        return records.the_one(identifier, self._named("alerts", found))
+
+    def sessions(self, wanted: Filter, tail: int) -> list[Record]:
+        """The last `tail` access sessions, oldest first."""
+        return self.access.select(self._completed(wanted), tail)
+
+    def session(self, identifier: str) -> Record | None:
+        """One access session with its tree, its events and its alerts; or None."""
+        return self.access.one(identifier)
 
     def workloads(self, wanted: Filter) -> list[Record]:
         """Workloads with their instances; counts are of the asked time, else of the last day."""
         if not wanted.since:
             wanted = replace(wanted, since=_DEFAULT_WORKLOADS_SINCE)
-        return workloads.workloads(self._rows(workloads.workloads_query(wanted, self._clock())))
+        wanted = self._completed(wanted)
+        found = self._rows(workloads.workloads_query(wanted, self._clock()))
+        return workloads.workloads(found, wanted.late)
+
+    def compare(self, by: str, wanted: Filter, limit: int, at_most: int) -> Record:
+        """Lines, programs or files by how many instances have them, of the asked time or the last day."""
+        if not wanted.since:
+            wanted = replace(wanted, since=_DEFAULT_WORKLOADS_SINCE)
+        wanted, now = self._completed(wanted), self._clock()
+        totals = self._rows(compare.instances_query(by, wanted, now))
+        return compare.comparison(
+            by, totals, self._rows(compare.compare_query(by, wanted, now, limit, at_most))
+        )
 
     def histogram(self, wanted: Filter, buckets: int) -> Record:
         """Log lines over time."""
-        now = self._clock()
+        now, wanted = self._clock(), self._completed(wanted)
         extent = None if wanted.since else self._extent(wanted, now)
         steps = histogram.axis(wanted, now, buckets, extent)
         return histogram.histogram(steps, self._rows(histogram.histogram_query(wanted, now, steps)))
 
     def alert_counts(self, wanted: Filter, buckets: int) -> Record:
         """Alerts over time, by priority."""
-        now = self._clock()
+        now, wanted = self._clock(), self._completed(wanted)
         wanted = wanted if wanted.since else replace(wanted, since=_DEFAULT_WORKLOADS_SINCE)
         steps = histogram.axis(wanted, now, buckets, None)
         return histogram.alerts_histogram(steps, self._rows(histogram.alerts_query(wanted, now, steps)))
@@ -121,6 +152,10 @@ class History:
             "gaps": self._rows(status.RECENT_GAPS),
         }
 
+    def skew(self, node: str) -> int | None:
+        """Nanoseconds by which a node's clock is ahead of the hub's, None if unknown."""
+        return self._intake.clocks.skew(node)
+
     def trouble(self) -> list[str]:
         """What is wrong with the hub now, as sentences."""
         return [problem for ask in self.problems for problem in ask()]
@@ -136,6 +171,10 @@ class History:
             "parts": sum(int(row["parts"]) for row in sizes),
         }
 
+    def _completed(self, wanted: Filter) -> Filter:
+        """The question, with the identities that became known later."""
+        return replace(wanted, late=self._late.owners(wanted.since))
+
     def _extent(self, wanted: Filter, now: int) -> tuple[int, int] | None:
         row = self._rows(histogram.extent_query(wanted, now))[0]
         return (int(row["first"]), int(row["last"]) + 1) if int(row["lines"]) else None
@@ -147,15 +186,20 @@ class History:
         blocks = self._database.lines(found.sql, found.parameters)
         if table == "logs":
             return blocks  # the engine's bytes are the answer
-        return _objects(blocks)
+        return self._objects(table, blocks)
+
+    def _objects(self, table: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            found = [_with_objects(orjson.loads(line)) for line in block.splitlines()]
+            yield _ndjson(self._named(table, found))
+
+    def _named(self, table: str, found: list[Record]) -> list[Record]:
+        """Alerts with whose doing they are; other records as they are."""
+        return self.access.named(found) if table == "alerts" else found
 
 
-def _objects(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    for block in blocks:
-        yield b"".join(
-            orjson.dumps(_with_objects(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
-            for line in block.splitlines()
-        )
+def _ndjson(found: list[Record]) -> bytes:
+    return b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in found)
 
 
 def _with_objects(row: Mapping[str, Any]) -> Record:
@@ -178,6 +222,7 @@ def _parsed(text: str) -> Any:
 
 
 def _agent(agent: Agent, intake: Intake) -> Record:
+    skew = intake.clocks.skew(agent.node)
     return {
         "node": agent.node,
         "spool": agent.spool,
@@ -186,4 +231,5 @@ def _agent(agent: Agent, intake: Intake) -> Record:
         "batches": agent.batches,
         "rows": agent.rows,
         "stored": intake.stored(agent.spool),
+        "clock_skew": None if skew is None else round(skew / 1e9, 3),
     }

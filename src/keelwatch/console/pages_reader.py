@@ -6,7 +6,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TypeVar
 
 import orjson
@@ -15,11 +14,10 @@ from fastapi import Request
 from keelwatch.console.history import Cursor, History
 from keelwatch.console.view_reader import FilterError, Filters, Reader, Record
 from keelwatch.query.errors import QuestionError
-from keelwatch.query.filter import Filter
+from keelwatch.query.filter import Filter, filter_of
 from keelwatch.store.database import QUERY_TOO_LARGE, QUERY_TOO_LONG, StoreError
 
 Answer = TypeVar("Answer")
-_NAMES = frozenset(field.name for field in fields(Filter))
 _MAX_CURSOR = 1 << 20
 _CANNOT_COMPILE_REGEXP = 427
 
@@ -81,7 +79,7 @@ def reader_of(request: Request) -> Reader:
 
 
 def _filter(filters: Filters) -> Filter:
-    return Filter(**{name: value for name, value in filters.items() if name in _NAMES})
+    return filter_of(filters)
 
 
 def _asked(answer: Callable[[], Answer]) -> Answer:

@@ -10,12 +10,12 @@ from fastapi import Request
 
 from keelwatch.console.auth import ApiError
 from keelwatch.query import timeline
-from keelwatch.query.filter import Filter
+from keelwatch.query.filter import Filter, filter_of
 from keelwatch.query.records import AUDIT_FILTERS, DEFAULT_TAIL, MAX_TAIL
 
 _SHARED = (
-    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector", "since",
-    "until", "grep", "regex",
+    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "team", "selector",
+    "since", "until", "grep", "regex",
 )  # fmt: skip
 DESCRIPTIONS = {
     "cluster": "cluster name",
@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "pod": "pod name",
     "container": "container name",
     "container_id": "container id, or its beginning",
+    "team": "owning team",
     "selector": "label selector: app=checkout,tier!=cache,env in (a,b),!legacy",
     "since": "a duration back from now (10m, 2h30m, 1d) or RFC 3339",
     "until": "a duration back from now or RFC 3339; exclusive",
@@ -45,8 +46,9 @@ DESCRIPTIONS = {
     "subresource": "the request's subresource, as exec",
     "name": "name of the request's object",
     "audit_id": "the API server's id of the request",
+    "confidence": "how sure a session's process is: certain, likely, ambiguous or none",
 }
-_CONTROLS = ("tail", "follow", "buckets")
+_CONTROLS = ("tail", "follow", "buckets", "by", "limit", "at_most")
 MAX_LENGTH = 1024
 
 Reader = Callable[[Request], Filter]
@@ -66,7 +68,7 @@ def filter_reader(*own: str) -> Reader:
         for name, value in given.items():
             if len(value) > MAX_LENGTH:
                 raise ApiError(400, "too_long", f"{name} is longer than {MAX_LENGTH} characters")
-        return Filter(**{name: given[name] for name in allowed if name in given})
+        return filter_of({name: given[name] for name in allowed if name in given})
 
     return read
 
@@ -101,8 +103,10 @@ OWN: dict[str, tuple[str, ...]] = {
     "lifecycle": ("kind",),
     "gaps": ("what", "cause"),
     "audit": AUDIT_FILTERS,
+    "access": ("user", "kind", "confidence"),
     "timeline": ("stream", "kind", "type", "phase", "rule", "priority", "what", "cause"),
     "workloads": (),
+    "compare": ("stream",),
 }
 """The parameters that only some tables have."""
 
@@ -113,5 +117,7 @@ ALERTS = filter_reader(*OWN["alerts"])
 LIFECYCLE = filter_reader(*OWN["lifecycle"])
 GAPS = filter_reader(*OWN["gaps"])
 AUDIT = filter_reader(*OWN["audit"])
+ACCESS = filter_reader(*OWN["access"])
 WORKLOADS = filter_reader()
+COMPARE = filter_reader(*OWN["compare"])
 TAIL = read_tail

@@ -19,8 +19,8 @@ from keelwatch.query.filter import KINDS
 
 HUES = 8
 FILTERS: tuple[str, ...] = (
-    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "selector",
-    "since", "until", "grep", "regex", "stream", "priority", "rule", "what", "cause",
+    "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "team",
+    "selector", "since", "until", "grep", "regex", "stream", "priority", "rule", "what", "cause",
 )  # fmt: skip
 """Filters a page may have in its address, named as in the HTTP API."""
 _DRIFT = {

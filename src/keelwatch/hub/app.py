@@ -16,13 +16,14 @@ from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
 from keelwatch.audit import routes as audit_routes
-from keelwatch.console import api
+from keelwatch.console import api, api_compare
 from keelwatch.console.api_coverage import router as coverage_router
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
 from keelwatch.console.pages_missing import asks_for_a_page, no_such_page
 from keelwatch.hub import health
 from keelwatch.hub.access import AccessLog
+from keelwatch.ingest import feed
 from keelwatch.ingest import routes as ingest_routes
 from keelwatch.ingest.auth import Tokens
 from keelwatch.ingest.intake import Intake
@@ -56,10 +57,13 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.auth = parts.auth
     app.state.health = health.Health(parts.database, parts.history)
     app.state.authority = None
+    app.state.inventory = None
     app.state.stopping = asyncio.Event()
     app.include_router(ingest_routes.router)
+    app.include_router(feed.router)
     app.include_router(audit_routes.router)
     app.include_router(api.router)
+    app.include_router(api_compare.router)
     app.include_router(coverage_router)
     _include_pages(app)
     app.include_router(health.router)

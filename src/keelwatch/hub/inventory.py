@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.client import Api
 from keelwatch.inventory.inventory import Inventory
 from keelwatch.inventory.kinds import KINDS
-from keelwatch.inventory.teams import TeamRules, read_team_map
+from keelwatch.inventory.teams import TeamMapError, TeamRules, read_team_map
 from keelwatch.inventory.watch import watchers
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
@@ -21,17 +20,18 @@ _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class TeamSettings:
-    """How teams are found; `map_file` is YAML, `namespace: team` a line. Keys that are "" are not read."""
-
-    label: str = "team"
-    annotation: str = ""
-    map_file: Path | None = None
-
-    def rules(self) -> TeamRules:
-        """Read the map; raise TeamMapError."""
-        return TeamRules(self.label, self.annotation, read_team_map(self.map_file) if self.map_file else {})
+def inventory_service(
+    settings: HubSettings, api: Api | None, database: Database, recorder: Recorder
+) -> InventoryService | None:
+    """The inventory, where there is an API server to ask; raise SettingsError."""
+    if api is None:
+        return None
+    try:
+        teams = read_team_map(settings.team_map) if settings.team_map else {}
+    except TeamMapError as error:
+        raise SettingsError(f"--team-map {error}") from error
+    rules = TeamRules(settings.team_label, settings.team_annotation, teams)
+    return InventoryService(api, settings.cluster, rules, database, recorder)
 
 
 class InventoryService:

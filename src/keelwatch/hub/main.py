@@ -12,6 +12,7 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
+from keelwatch.access.watch import AccessWatch
 from keelwatch.audit.writer import AuditSettings
 from keelwatch.console.auth import Auth
 from keelwatch.console.history import History
@@ -21,6 +22,7 @@ from keelwatch.hub.audit import AuditService, AuditSources
 from keelwatch.hub.cluster import connect_cluster, make_trust
 from keelwatch.hub.evidence import EvidenceService, policy_of
 from keelwatch.hub.invalid_lines import InvalidLines
+from keelwatch.hub.inventory import inventory_service
 from keelwatch.hub.reload import Reload
 from keelwatch.hub.rules import Rules
 from keelwatch.hub.server import Server
@@ -116,7 +118,8 @@ def _hand_over(folder: Path, uid: int, gid: int) -> None:
 
 
 def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
-    intake = Intake(database, settings.data, IntakeSettings(reserve=settings.disk_reserve))
+    limits = IntakeSettings(reserve=settings.disk_reserve, cluster=settings.cluster)
+    intake = Intake(database, settings.data, limits)
     auth = Auth(tokens, settings.data / "session.key", settings.tls)
     history = History(database, intake)
     tls, api = _auto_tls(settings), connect_cluster(settings)
@@ -128,14 +131,18 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     rules = Rules(settings.rules, default_rules=settings.default_rules)
     audit = audit_service(settings, database, intake, rules, api)
     app.state.audit = audit.writer
+    inventory = inventory_service(settings, api, database, intake.recorder)
+    app.state.inventory = inventory.inventory if inventory else None
     evidence = EvidenceService(database, intake, policy_of(settings))
     app.state.coverage = evidence.coverage
     services: list[Service] = [
         intake,
         evidence,
         InvalidLines(database, intake),
+        AccessWatch(database, intake),
         rules,
         audit,
+        *present(inventory),
         *trust.services(),
         Alive(settings.data / "alive", intake.recorder),
     ]

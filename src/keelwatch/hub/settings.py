@@ -42,6 +42,9 @@ class HubSettings:
     in_cluster: bool = False
     cluster: str = "local"
     agent_service_account: str = ""  # NAMESPACE/NAME
+    team_label: str = "team"
+    team_annotation: str = ""
+    team_map: Path | None = None  # YAML, namespace: team
     audit_logs: tuple[Path, ...] = ()  # files of API servers
     rules: tuple[Path, ...] = ()  # for audit events, besides the shipped ones
     default_rules: bool = True

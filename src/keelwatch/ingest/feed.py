@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from keelwatch.ingest import metrics
-from keelwatch.ingest.auth import Principal, Tokens, bearer
+from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.inventory.inventory import Inventory
 
 MAX_WAIT = 60.0
@@ -27,8 +26,10 @@ async def get_inventory(
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
 ) -> JSONResponse:
     """Answer at once when there is news since that version, else after `wait` seconds."""
-    refusal = _refusal(request, node)
-    if refusal:
+    who = await admit(request)
+    if isinstance(who, JSONResponse):
+        return who
+    if refusal := refuse_other_node(request, who, node, "a question about pods"):
         return refusal
     inventory: Inventory | None = request.app.state.inventory
     if inventory is None:
@@ -60,22 +61,6 @@ async def _news(request: Request, inventory: Inventory, node: str, since: int, w
 def _call(loop: asyncio.AbstractEventLoop, came: asyncio.Event) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(came.set)
-
-
-def _refusal(request: Request, node: str) -> JSONResponse | None:
-    """An agent's token is needed, and one that belongs to a node is good for that node only."""
-    tokens: Tokens = request.app.state.tokens
-    token = bearer(request.headers.get("authorization"))
-    principal: Principal | None = tokens.verify(token) if token else None
-    if principal is None:
-        metrics.UNAUTHORISED.labels("agent").inc()
-        return _error(401, "a valid agent token is needed", {"WWW-Authenticate": "Bearer"})
-    if principal.role != "agent":
-        return _error(403, f"the token {principal.name!r} has the role {principal.role}, not agent")
-    own = getattr(principal, "node", "")
-    if own and own != node:
-        return _error(403, f"the token is that of node {own!r}, not of {node!r}")
-    return None
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:

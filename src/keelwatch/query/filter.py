@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from keelwatch.query.errors import QuestionError
+from keelwatch.query.late import Late, LateOwner, corrected
 from keelwatch.query.selector import Requirement, parse_selector
 from keelwatch.query.times import NS, parse_time
 from keelwatch.store.escape import Value
@@ -49,6 +52,7 @@ class Filter:
     pod: str = ""
     container: str = ""
     container_id: str = ""
+    team: str = ""
     selector: str = ""
     since: str = ""
     until: str = ""
@@ -69,6 +73,18 @@ class Filter:
     subresource: str = ""
     name: str = ""
     audit_id: str = ""
+    confidence: str = ""
+    late: Late = ()  # not asked for: who was completed later (query.late)
+
+
+NAMES: frozenset[str] = frozenset(field_.name for field_ in fields(Filter)) - {"late"}
+"""What can be asked for."""
+
+
+def filter_of(values: Mapping[str, str]) -> Filter:
+    """The filter of parameters; those it does not have are left out."""
+    known: dict[str, Any] = {name: value for name, value in values.items() if name in NAMES}
+    return Filter(**known)
 
 
 @dataclass(slots=True)
@@ -146,6 +162,9 @@ def at_least(priority: str) -> tuple[str, ...]:
 
 def _containers(found: Conditions, wanted: Filter, has_file: bool) -> None:
     _identity(found, wanted, has_file)
+    if wanted.team:
+        clause = f"team = {found.bind(wanted.team, 'String')}"
+        found.clauses.append(corrected(clause, wanted.late, lambda one: one.team == wanted.team, found.bind))
     if wanted.selector:
         found.clauses.append(_labels(found, parse_selector(wanted.selector)))
 
@@ -178,8 +197,21 @@ def _identity(found: Conditions, wanted: Filter, has_file: bool) -> None:
     owner = " AND ".join(_of_file(clause) for clause in actor)
     if kind:
         actor.append(f"workload_kind = {found.bind(kind, 'String')}")
+    if workload and wanted.late:
+        actor = [_of_workload(found, wanted.late, actor, kind, workload)]
     acted = " AND ".join(actor)
     found.clauses.append(f"({acted}) OR ({owner})" if has_file else acted)
+
+
+def _of_workload(found: Conditions, late: Late, actor: list[str], kind: str, workload: str) -> str:
+    """The conditions on who acted; which workload it was may have become known later."""
+    named = [clause for clause in actor if clause.startswith(("workload =", "workload_kind ="))]
+    rest = [clause for clause in actor if clause not in named]
+
+    def holds(one: LateOwner) -> bool:
+        return one.workload == workload and kind in ("", one.workload_kind)
+
+    return " AND ".join([*rest, corrected(" AND ".join(named), late, holds, found.bind)])
 
 
 def _of_file(clause: str) -> str:
@@ -221,13 +253,28 @@ def _escape_like(text: str) -> str:
 
 
 def _labels(found: Conditions, requirements: list[Requirement]) -> str:
-    """Containers whose labels, as the lifecycle records have them, meet all requirements."""
+    """Containers whose labels meet all requirements, as the API server told them, or else the runtime.
+
+    A pod's labels as they were last: a query for `app=checkout` is for pods that are, or were when
+    they ended, labelled so. What no lifecycle record is of yet is found by its pod.
+    """
     tests = " AND ".join(_label(found, requirement) for requirement in requirements)
-    known = (  # the last labels that were known: early and late records may have none
-        "SELECT container_id, argMaxIf(labels, time, length(labels) > 0) AS labels FROM "
-        "(SELECT container_id, labels, time FROM lifecycle WHERE container_id != '') GROUP BY container_id"
+    told = (
+        "SELECT uid, argMax(labels, (time, seq, row)) AS labels FROM objects WHERE kind = 'Pod' GROUP BY uid"
     )
-    return f"container_id IN (SELECT container_id FROM ({known}) WHERE {tests})"
+    own = (  # the last labels that were known: early and late records may have none
+        "SELECT container_id, max(pod_uid) AS uid, argMaxIf(labels, time, length(labels) > 0) AS own "
+        "FROM lifecycle WHERE container_id != '' GROUP BY container_id"
+    )
+    known = (
+        "SELECT of_container.container_id AS container_id, "
+        "mapUpdate(of_container.own, of_pod.labels) AS labels "
+        f"FROM ({own}) AS of_container LEFT JOIN ({told}) AS of_pod ON of_container.uid = of_pod.uid"
+    )
+    return (
+        f"container_id IN (SELECT container_id FROM ({known}) WHERE {tests}) "
+        f"OR (pod_uid != '' AND pod_uid IN (SELECT uid FROM ({told}) WHERE {tests}))"
+    )
 
 
 def _label(found: Conditions, requirement: Requirement) -> str:

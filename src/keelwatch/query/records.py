@@ -12,6 +12,7 @@ from typing import Any
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Conditions, Filter, at_least, conditions
+from keelwatch.query.late import Late, shown
 from keelwatch.store.escape import Value
 
 DEFAULT_TAIL = 1000
@@ -80,8 +81,9 @@ SHAPES: Mapping[str, Shape] = {
     "audit": Shape(
         "audit",
         (
-            "time", "received", "audit_id", "stage", "level", "verb", "uri", "user", "user_uid", "groups",
-            "user_extra", "impersonated_user", "impersonated_groups", "source_ips", "user_agent", "api_group",
+            "time", "requested", "received", "audit_id", "stage", "level", "verb", "uri", "user", "user_uid",
+            "groups", "user_extra", "impersonated_user", "impersonated_groups", "source_ips", "user_agent",
+            "api_group",
             "api_version", "resource", "subresource", "name", "code", "reason", "decision", "command",
             "annotations", "request_object", "response_object", "truncated", "source",
             *IDENTITY_COLUMNS,
@@ -124,7 +126,11 @@ def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL, *, ol
         f"SELECT {columns}, spool, seq, row FROM {table} WHERE {found.sql} "
         f"ORDER BY {order} LIMIT {found.bind(tail, 'UInt32')}"
     )
-    return Query(f"SELECT {columns} FROM ({inner}) ORDER BY time, spool, seq, row", found.parameters)
+    answer = shown(SHAPES[table].columns, wanted.late, found.bind, "one")
+    return Query(
+        f"SELECT {answer} FROM ({inner}) AS one ORDER BY one.time, one.spool, one.seq, one.row",
+        found.parameters,
+    )
 
 
 def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query:
@@ -135,21 +141,27 @@ def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query
         f"AND seq <= {found.bind(span.upto, 'UInt64')}"
         for span in spans
     )
-    columns = ", ".join(SHAPES[table].columns)
+    inner = (
+        f"SELECT {', '.join(SHAPES[table].columns)}, spool, seq, row FROM {table} WHERE {found.sql} "
+        f"AND ({arrived}) ORDER BY time, spool, seq, row LIMIT {MAX_TAIL}"
+    )
+    answer = shown(SHAPES[table].columns, wanted.late, found.bind, "one")
     return Query(
-        f"SELECT {columns} FROM {table} WHERE {found.sql} AND ({arrived}) "
-        f"ORDER BY time, spool, seq, row LIMIT {MAX_TAIL}",
+        f"SELECT {answer} FROM ({inner}) AS one ORDER BY one.time, one.spool, one.seq, one.row",
         found.parameters,
     )
 
 
-def alert_by_id(identifier: str) -> Query:
+def alert_by_id(identifier: str, late: Late = ()) -> Query:
     """The alert with this id, or up to two whose ids begin with it, the exact one first."""
-    columns = ", ".join(SHAPES["alerts"].columns)
+    found = Conditions(parameters={"id": identifier})
+    columns = SHAPES["alerts"].columns
     return Query(
-        f"SELECT {columns} FROM alerts WHERE startsWith(id, {{id:String}}) "
-        "ORDER BY id = {id:String} DESC, id LIMIT 1 BY id LIMIT 2",
-        {"id": identifier},
+        f"SELECT {shown(columns, late, found.bind, 'one')} FROM ("
+        f"SELECT {', '.join(columns)} FROM alerts WHERE startsWith(id, {{id:String}}) "
+        "ORDER BY id = {id:String} DESC, id LIMIT 1 BY id LIMIT 2) AS one "
+        "ORDER BY one.id = {id:String} DESC, one.id",
+        found.parameters,
     )
 
 
@@ -160,10 +172,12 @@ def the_one(identifier: str, found: Sequence[dict[str, Any]]) -> dict[str, Any] 
     return found[0] if found and identifier else None
 
 
-def table_conditions(table: str, wanted: Filter, now: int) -> Conditions:
-    """The conditions that a filter means for a table."""
+def table_conditions(
+    table: str, wanted: Filter, now: int, parameters: dict[str, Value] | None = None
+) -> Conditions:
+    """The conditions that a filter means for a table; give `parameters` to add to those of a statement."""
     shape = SHAPES[table]
-    found = conditions(wanted, now, shape.searched, shape.has_file, node_wide=table == "gaps")
+    found = conditions(wanted, now, shape.searched, shape.has_file, parameters, node_wide=table == "gaps")
     if table == "logs":
         found.equal("stream", wanted.stream)
     if table in ("events", "lifecycle", "alerts"):

@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from keelwatch.query.filter import Filter, conditions
+from keelwatch.query.late import FIELDS, Late
 from keelwatch.query.records import SHAPES, Query
 from keelwatch.store.escape import Value
 
 _SOURCES = ("lifecycle", "logs", "events", "alerts")
 _OWNER = ("cluster", "namespace", "workload_kind", "workload")
-_NAMED = (*_OWNER, "team", "pod", "container", "image", "node")
+_NAMED = (*_OWNER, "team", "revision", "pod", "container", "image", "node")
 _STARTED = "container_started"
 _ENDED = "container_ended"
+_STATES = {_STARTED: "running", _ENDED: "ended"}
 
 
 def workloads_query(wanted: Filter, now: int) -> Query:
@@ -45,13 +47,16 @@ def _last(column: str) -> str:
     return f"argMax({column}, time)"
 
 
-def workloads(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def workloads(rows: Iterable[Mapping[str, Any]], late: Late = ()) -> list[dict[str, Any]]:
     """Group containers by their workload, the latest seen first."""
+    completed = {one.container_id: one for one in late}
     instances: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: _SOURCES.index(row["source"])):
         _add(instances.setdefault(row["container_id"], _new_instance(row)), row)
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for instance in instances.values():
+        if told := completed.get(instance["container_id"]):
+            instance |= {name: getattr(told, name) for name in FIELDS}
         key = tuple(instance[name] for name in _OWNER)
         workload = found.setdefault(key, _new_workload(instance))
         _join(workload, instance)
@@ -69,7 +74,7 @@ def _add(instance: dict[str, Any], row: Mapping[str, Any]) -> None:
     instance["first_seen"] = min(instance["first_seen"], _iso(row["first_seen"]))
     instance["last_seen"] = max(instance["last_seen"], _iso(row["last_seen"]))
     if row["source"] == "lifecycle":
-        instance["state"] = "ended" if row["state"] == _ENDED else "running"
+        instance["state"] = _STATES.get(row["state"], instance["state"])
     else:
         instance[row["source"]] = int(row["records"])
 
@@ -80,7 +85,17 @@ def _new_workload(instance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _join(workload: dict[str, Any], instance: Mapping[str, Any]) -> None:
-    names = ("pod", "container", "container_id", "image", "node", "first_seen", "last_seen", "state")
+    names = (
+        "pod",
+        "container",
+        "container_id",
+        "revision",
+        "image",
+        "node",
+        "first_seen",
+        "last_seen",
+        "state",
+    )
     counts = {name: instance[name] for name in ("logs", "events", "alerts")}
     if instance["container"] or not instance["pod"]:  # a pod's sandbox is no instance of its containers
         workload["instances"].append({name: instance[name] for name in names} | counts)

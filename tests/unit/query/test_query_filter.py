@@ -19,7 +19,7 @@ MARK = "Xq7'\"\\;--"
 
 
 def test_no_value_ever_stands_in_the_sql() -> None:
-    plain = {"since", "until", "workload", "selector", "priority"}
+    plain = {"since", "until", "workload", "selector", "priority", "late"}
     wanted = Filter(**{item.name: MARK for item in fields(Filter) if item.name not in plain})
     for table in SHAPES:
         for found in (select(table, wanted, NOW), select_new(table, wanted, NOW, [Span(MARK, 1, 2)])):

@@ -79,6 +79,7 @@ def _row(
             "workload_kind_",
             "workload_",
             "team_",
+            "revision_",
             "pod_",
             "container_",
             "image_",
