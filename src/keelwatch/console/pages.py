@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from keelwatch.console import view_alerts, view_format, view_logs, view_overview, view_workloads
 from keelwatch.console.auth import Session
+from keelwatch.console.pages_access import router as access_router
 from keelwatch.console.pages_assets import asset
 from keelwatch.console.pages_coverage import router as coverage_router
 from keelwatch.console.pages_reader import reader_of
@@ -27,6 +28,7 @@ from keelwatch.model.gap import CAUSES
 router = APIRouter(include_in_schema=False)
 router.include_router(session_router)
 router.include_router(coverage_router)
+router.include_router(access_router)
 
 Reads = Annotated[Reader, Depends(reader_of)]
 Views = Annotated[Session, Depends(viewer_of)]

@@ -14,13 +14,14 @@ import orjson
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from keelwatch.kit.text import amount_of, parse_time, printable, short_time
+from keelwatch.kit.text import amount_of, by_whom, parse_time, printable, short_time
 from keelwatch.query.filter import KINDS
 
 HUES = 8
 FILTERS: tuple[str, ...] = (
     "cluster", "node", "namespace", "workload", "pod", "container", "container_id", "team",
     "selector", "since", "until", "grep", "regex", "stream", "priority", "rule", "what", "cause",
+    "user", "kind", "confidence",
 )  # fmt: skip
 """Filters a page may have in its address, named as in the HTTP API."""
 _DRIFT = {
@@ -39,8 +40,8 @@ def environment() -> Environment:
     made = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=ChainableUndefined,
                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     made.filters.update(
-        active_filters=active_filters, ago=ago, bytes=byte_size, clock=clock, content_words=content_words,
-        drift_words=drift_words, how_words=how_words, hue=hue, instance=instance,
+        active_filters=active_filters, ago=ago, by_whom=by_whom, bytes=byte_size, clock=clock,
+        content_words=content_words, drift_words=drift_words, how_words=how_words, hue=hue, instance=instance,
         instance_title=instance_title, json=to_json, lost=lost,
         marked=marked, mode=mode, number=number, slug=slug, source_words=source_words, span=span, stamp=stamp,
         visible=visible, with_query=with_query, workload_path=workload_path, workload_query=workload_query,

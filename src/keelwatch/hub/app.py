@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
 from keelwatch.audit import routes as audit_routes
-from keelwatch.console import api, api_compare
+from keelwatch.console import api, api_access, api_compare
 from keelwatch.console.api_coverage import router as coverage_router
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
@@ -64,6 +64,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.include_router(audit_routes.router)
     app.include_router(api.router)
     app.include_router(api_compare.router)
+    app.include_router(api_access.router)
     app.include_router(coverage_router)
     _include_pages(app)
     app.include_router(health.router)

@@ -62,7 +62,7 @@
   }
 
   // ---- keys: / search, j k rows, Enter opens, g + letter pages, ? help
-  const pages = { o: "/", a: "/alerts", l: "/logs", w: "/workloads", g: "/gaps", c: "/coverage" };
+  const pages = { o: "/", a: "/alerts", l: "/logs", w: "/workloads", s: "/access", g: "/gaps", c: "/coverage" };
   let going = 0;
 
   function move(step) {
