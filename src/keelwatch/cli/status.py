@@ -13,6 +13,8 @@ from keelwatch.cli.sizes import readable
 from keelwatch.kit.text import age, amount_of, duration
 from keelwatch.model.gap import CAUSES
 
+CLOCK_SECONDS = 0.5
+
 
 @click.command(cls=HelpfulCommand, examples="keelwatch status\nkeelwatch status -o json | jq .agents")
 @with_client
@@ -49,9 +51,18 @@ def _print_agents(agents: list[Record]) -> None:
         emit(styled("No agent has reported yet.", "yellow") + " Start one with `keelwatch agent`.")
         return
     rows: list[list[Any]] = [
-        [one.get("node", ""), age(str(one.get("last_seen") or "")), one.get("spool", "")] for one in agents
+        [one.get("node", ""), age(str(one.get("last_seen") or "")), _clock(one), one.get("spool", "")]
+        for one in agents
     ]
-    print_table(("NODE", "LAST SEEN", "SPOOL"), rows)
+    print_table(("NODE", "LAST SEEN", "CLOCK", "SPOOL"), rows)
+
+
+def _clock(agent: Record) -> str:
+    """How the node's clock differs from the hub's; "ok" below what a request's way can explain."""
+    skew = agent.get("clock_skew")
+    if skew is None:
+        return ""
+    return "ok" if abs(skew) < CLOCK_SECONDS else f"{abs(skew):.1f} s {'ahead' if skew > 0 else 'behind'}"
 
 
 def _gap_cells(gap: Record) -> list[Any]:

@@ -24,6 +24,9 @@ STORE_ROWS = Gauge("keelwatch_hub_store_rows", "Rows in the store, by table", ["
 AGENT_SEEN = Gauge(
     "keelwatch_hub_agent_last_seen_timestamp_seconds", "When an agent was last heard of", ["node"]
 )
+AGENT_SKEW = Gauge(
+    "keelwatch_hub_agent_clock_skew_seconds", "How far a node's clock is ahead of the hub's", ["node"]
+)
 
 READY_SECONDS = 1.0
 METRICS_SECONDS = 5.0
@@ -112,3 +115,5 @@ def _measure(history: History) -> None:
         seen[agent.node] = max(agent.last_seen, seen.get(agent.node, 0.0))
     for node, last_seen in seen.items():
         AGENT_SEEN.labels(node).set(last_seen)
+        if (skew := history.skew(node)) is not None:
+            AGENT_SKEW.labels(node).set(skew / 1e9)

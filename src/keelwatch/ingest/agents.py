@@ -87,6 +87,12 @@ def check_jump(batches: Iterable[Received], stored: Mapping[str, int]) -> None:
             )
 
 
+def check_spool(batches: Sequence[Received], own: str) -> None:
+    """Raise ForeignError for batches in the hub's own spool, whose numbers nobody else may use up."""
+    if batches[0].spool == own:
+        raise ForeignError(f"spool {own} is the hub's own")
+
+
 def check_node(batches: Iterable[Received], node: str) -> None:
     """Raise ImpostorError for a batch of another node than the sender's own (`node`; "" may be any)."""
     for batch in batches:
@@ -111,6 +117,7 @@ def _node(batches: Iterable[Received], bound: str) -> str:
 
 def _known(database: Database) -> list[tuple[str, str]]:
     rows = database.lookup(
-        "SELECT spool, argMinIf(node, seq, node != '') AS node FROM lifecycle GROUP BY spool"
+        "SELECT spool, argMinIf(node, seq, node != '') AS node FROM lifecycle "
+        "WHERE NOT startsWith(spool, 'hub-') GROUP BY spool"  # the hub's own rows are of many nodes
     )
     return [(row["spool"], row["node"]) for row in rows]

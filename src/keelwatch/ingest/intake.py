@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keelwatch.ingest import metrics
-from keelwatch.ingest.agents import Agents, ForeignError, check_jump, check_node
+from keelwatch.ingest.agents import Agents, ForeignError, check_jump, check_node, check_spool
+from keelwatch.ingest.clocks import Clocks
 from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.quarantine import Quarantine
 from keelwatch.ingest.receive import Received, discard, prepare, receive
@@ -45,6 +46,7 @@ class IntakeSettings:
 
     in_flight: int = 256 << 20
     reserve: int = 256 << 20
+    cluster: str = ""  # of the hub's own records
     writer: WriterSettings = field(default_factory=WriterSettings)
 
 
@@ -65,14 +67,17 @@ class Intake:
         self._lock = threading.Lock()
         self._in_flight = 0
         self.agents = Agents(database)
+        self.clocks = Clocks(self.recorder, self._settings.cluster)
 
     def start(self) -> None:
         """Start the writers."""
         for writer in self._writers.values():
             writer.start()
+        self.clocks.start()
 
     def stop(self) -> None:
         """Write what was received, then end."""
+        self.clocks.stop()
         for writer in self._writers.values():
             writer.stop()
 
@@ -123,6 +128,7 @@ class Intake:
         """Raise ForeignError, with nothing left behind, if batches cannot be of this spool."""
         try:
             check_node(batches, node)
+            check_spool(batches, self.recorder.spool)
             check_jump(batches, self.stored(batches[0].spool))
             self.agents.sent(batches, address)
         except ForeignError as error:

@@ -7,6 +7,7 @@ durable. `GET /v1/spools/{spool}` tells the highest stored sequence number by ta
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +18,7 @@ from fastapi.responses import JSONResponse
 from keelwatch.ingest import metrics
 from keelwatch.ingest.agents import ForeignError, ImpostorError
 from keelwatch.ingest.auth import Principal
+from keelwatch.ingest.clocks import HEADER
 from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.ingest.intake import Intake, OverloadedError
 from keelwatch.ingest.plan import Waiting
@@ -33,6 +35,7 @@ router = APIRouter(prefix="/v1", include_in_schema=True, tags=["agents"])
 @router.post("/batches", summary="Store batches of one spool", response_model=None)
 async def post_batches(request: Request) -> JSONResponse:
     """Answer 200 when all frames of the body are durable."""
+    received = time.time_ns()
     who = await admit(request)
     if isinstance(who, JSONResponse):
         return who
@@ -45,7 +48,7 @@ async def post_batches(request: Request) -> JSONResponse:
     except OverloadedError as error:
         return _later(str(error), error.seconds)
     try:
-        return await _take(request, intake, size, who)
+        return await _take(request, intake, size, who, received)
     finally:
         intake.release(size)
 
@@ -53,6 +56,7 @@ async def post_batches(request: Request) -> JSONResponse:
 @router.get("/spools/{spool}", summary="What is stored of a spool", response_model=None)
 async def get_spool(spool: str, request: Request) -> JSONResponse:
     """Answer the highest stored sequence number by table."""
+    received = time.time_ns()
     who = await admit(request)
     if isinstance(who, JSONResponse):
         return who
@@ -60,6 +64,7 @@ async def get_spool(spool: str, request: Request) -> JSONResponse:
     owner = intake.agents.node_of(spool) or who.node
     if refusal := refuse_other_node(request, who, owner, "a question about a spool"):
         return refusal
+    intake.clocks.heard(owner, request.headers.get(HEADER, ""), received)
     intake.agents.asked(spool, _address(request))
     return JSONResponse({"stored": intake.stored(spool)})
 
@@ -68,7 +73,7 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-async def _take(request: Request, intake: Intake, size: int, who: Principal) -> JSONResponse:
+async def _take(request: Request, intake: Intake, size: int, who: Principal, received: int) -> JSONResponse:
     body = await _body(request, size)
     if body is None:
         return _too_large()
@@ -86,6 +91,7 @@ async def _take(request: Request, intake: Intake, size: int, who: Principal) -> 
     except OSError as error:
         return _later(f"the hub cannot write: {error}", 30)
     body.clear()
+    intake.clocks.heard(waiting[0].batch.header.node, request.headers.get(HEADER, ""), received)
     return await _answer(intake, waiting)
 
 

@@ -7,6 +7,7 @@ POST {hub}/v1/batches         frames of one lane, in order
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -94,7 +95,7 @@ class HubClient:
     def _request(
         self, method: str, path: str, patience: float, body: list[bytes] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"User-Agent": f"keelwatch-agent/{__version__}"}
+        headers = {"User-Agent": f"keelwatch-agent/{__version__}", "X-Keelwatch-Time": str(time.time_ns())}
         if token := self._current_token():
             headers["Authorization"] = f"Bearer {token}"
         if body is not None:
