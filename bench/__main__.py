@@ -14,6 +14,7 @@ from lab import missing_for_containers
 
 BENCHMARKS = {
     "alert-delay": "bench.alert_delay",
+    "alert-backlog": "bench.alert_backlog",
     "exec-flood": "bench.exec_flood",
     "opens": "bench.opens",
     "redis": "bench.redis",

@@ -36,20 +36,22 @@ POLL_SECONDS = 0.25
 
 def run(settings: Settings) -> list[Figure]:
     """See the module."""
-    order, truth = _generated(settings.log_bytes)
+    order, truth = generated(settings.log_bytes)
     folders = [source.folder for source in sources(order.streams)]
     node = Node()
     node.keep()
     root = node.directory / "pods"
-    logs = [_begin(root / folder / order.file) for folder in folders]
+    logs = [begin(root / folder / order.file) for folder in folders]
     with node, node.agent("--log-root", str(root)) as agent:
-        node.wait_for(lambda: _stored(node, len(logs)) >= len(logs), GIVE_UP_SECONDS, "logs are not followed")
+        node.wait_for(
+            lambda: stored_lines(node, len(logs)) >= len(logs), GIVE_UP_SECONDS, "logs are not followed"
+        )
         pids = {"agent": agent, "hub": node.hub_pid}
         for pid in pids.values():
             reset_peak(pid)
         before = {name: cpu_seconds(pid) for name, pid in pids.items()}
         began = time.monotonic()
-        _append([order.out / folder / order.file for folder in folders], logs)
+        append([order.out / folder / order.file for folder in folders], logs)
         written = time.monotonic() - began
         took = _wait_until_stored(node, truth.lines + len(logs), began)
         used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
@@ -72,7 +74,7 @@ def run(settings: Settings) -> list[Figure]:
     ]
 
 
-def _generated(size: int) -> tuple[Order, Truth]:
+def generated(size: int) -> tuple[Order, Truth]:
     """The logs, made once for each size."""
     order = replace(Order(CACHE / f"logs-{size}-{HOURS:.0f}h"), bytes=size, hours=HOURS)
     if order.truth.exists():
@@ -81,14 +83,14 @@ def _generated(size: int) -> tuple[Order, Truth]:
     return order, generate(order)
 
 
-def _begin(log: Path) -> Path:
+def begin(log: Path) -> Path:
     """A log with one line: once it is stored, the agent follows the file."""
     log.parent.mkdir(parents=True)
     log.write_bytes(f"{SINCE[:-1]}.000000001Z stdout F begin\n".encode())
     return log
 
 
-def _append(files: Sequence[Path], logs: Sequence[Path]) -> None:
+def append(files: Sequence[Path], logs: Sequence[Path]) -> None:
     """Append each file to its log, in turn, a slice each; the slices end anywhere, as writes do."""
     pairs = [(os.open(a, os.O_RDONLY), os.open(b, os.O_WRONLY)) for a, b in zip(files, logs, strict=True)]
     for _, log in pairs:
@@ -106,7 +108,7 @@ def _wait_until_stored(node: Node, lines: int, began: float) -> float:
     stored, changed = 0, time.monotonic()
     while stored < lines and time.monotonic() - changed < GIVE_UP_SECONDS:
         time.sleep(POLL_SECONDS)
-        now = _stored(node, lines)
+        now = stored_lines(node, lines)
         if now != stored:
             stored, changed = now, time.monotonic()
     if not stored:
@@ -114,7 +116,7 @@ def _wait_until_stored(node: Node, lines: int, began: float) -> float:
     return changed - began
 
 
-def _stored(node: Node, lines: int) -> int:
+def stored_lines(node: Node, lines: int) -> int:
     """Rows of the table; once they may be all of ours, only those of our day, which takes longer."""
     everything = int(json.loads(node.get("/status").data)["store"]["rows"].get("logs", 0))
     if everything < lines:

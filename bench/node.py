@@ -31,9 +31,9 @@ class Node(Stack):
         self._kept = False
 
     def start(self) -> None:
-        """Start the hub."""
+        """Start the hub, or the same hub again."""
         data = self.directory / "data"
-        data.mkdir(parents=True)
+        data.mkdir(parents=True, exist_ok=True)
         tokens = ("--admin-token-file", data / "login.token", "--agent-token-file", data / "agent.token")
         address = self.address.partition("://")[2]
         self._process = self._run(
@@ -59,6 +59,10 @@ class Node(Stack):
     def stop(self) -> None:
         """Stop both."""
         self.stop_agent()
+        super().stop()
+
+    def stop_hub(self) -> None:
+        """Stop the hub alone; `start` brings it back."""
         super().stop()
 
     @contextmanager

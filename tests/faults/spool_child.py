@@ -18,6 +18,7 @@ from keelwatch.ship.spool import Spool, SpoolFullError
 
 
 def main(logs: Path, directory: Path, hub: str, token: Path | None = None) -> None:
+    print("started", flush=True)  # a kill before this would prove nothing
     backoff.Backoff.__init__.__defaults__ = (0.01, 0.1)
     spool = Spool(directory, Identity(node="n1"), limit=2 << 20)
     follower = Follower(spool.checkpoints())

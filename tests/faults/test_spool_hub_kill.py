@@ -44,7 +44,11 @@ class Stack:
 
     def start(self, name: str) -> None:
         with (self._folder / f"{name}.err").open("ab") as errors:
-            self._programs[name] = subprocess.Popen(self._commands[name], stderr=errors)
+            said = subprocess.PIPE if name == "shipper" else None
+            program = subprocess.Popen(self._commands[name], stderr=errors, stdout=said)
+        self._programs[name] = program
+        if program.stdout is not None:
+            program.stdout.readline()
 
     def kill(self, name: str) -> None:
         self._programs[name].kill()

@@ -39,7 +39,11 @@ class World:
 
     def run(self, fault: str, seconds: float) -> int:
         """Run the shipper until it dies of `fault`, or kill it after `seconds`. Return its status."""
-        child = subprocess.Popen(self.command, env={**os.environ, "KEELWATCH_FAULT": fault})
+        environment = {**os.environ, "KEELWATCH_FAULT": fault}
+        child = subprocess.Popen(self.command, env=environment, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        with child.stdout:
+            child.stdout.readline()
         try:
             return child.wait(seconds)
         except subprocess.TimeoutExpired:
