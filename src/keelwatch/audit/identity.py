@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from keelwatch.detect.fields.audit import parameters
 from keelwatch.model.audit import AuditEvent
 from keelwatch.model.identity import Identity
 
@@ -29,8 +30,9 @@ def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity
     namespace, name = _part(event, "namespace"), _name(event)
     resource = event.target.get("resource")
     if resource == "pods" and name:
-        known = identify(namespace, name)
-        return replace(known or Identity(namespace=namespace, pod=name), cluster=cluster)
+        known = identify(namespace, name) or Identity(namespace=namespace, pod=name)
+        container = next(iter(parameters(event).get("container", [])), "")[:MAX_NAME]
+        return replace(known, cluster=cluster, container=container)
     if resource in WORKLOADS and name:
         return Identity(
             cluster=cluster, namespace=namespace, workload_kind=WORKLOADS[resource], workload=name

@@ -23,6 +23,7 @@ from keelwatch.hub.cluster import connect_cluster, make_trust
 from keelwatch.hub.evidence import EvidenceService, policy_of
 from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.inventory import inventory_service
+from keelwatch.hub.pods import Pods
 from keelwatch.hub.reload import Reload
 from keelwatch.hub.rules import Rules
 from keelwatch.hub.server import Server
@@ -161,7 +162,7 @@ def audit_service(
 ) -> AuditService:
     """What takes audit events; rules judge them, and the API server is asked what it dropped."""
     sources = AuditSources(settings.audit_logs, (lambda: api.text("/metrics")) if api else None)
-    judged = AuditSettings(rules, settings.cluster)
+    judged = AuditSettings(rules, settings.cluster, Pods(database))
     return AuditService(database, intake.recorder, settings.data, judged, sources)
 
 
