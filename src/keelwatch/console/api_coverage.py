@@ -59,9 +59,7 @@ def given(request: Request) -> dict[str, str]:
 
 
 @router.get("/coverage", summary="What was observed, and what was not and why", openapi_extra=_OPENAPI)
-async def get_coverage(
-    request: Request, asked: Annotated[dict[str, str], Depends(given)]
-) -> dict[str, Any]:
+async def get_coverage(request: Request, asked: Annotated[dict[str, str], Depends(given)]) -> dict[str, Any]:
     """Time observed over time that containers ran, events and logs apart."""
     coverage: Coverage = request.app.state.coverage
     return await run_in_threadpool(coverage.report, asked)
