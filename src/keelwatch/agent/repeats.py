@@ -1,7 +1,8 @@
 """Equal alerts of one container arrive as one: the first at once, the rest as a count.
 
-Equal means the same rule, container, program and path. The sum of `count` over the alerts stored is
-the number of firings; nothing is left out.
+Equal means the same rule, container, program and path. The first firing in each tree of processes (each
+exec into the container is one, and may be another user's) is sent at once, too, for the first few trees.
+The sum of `count` over the alerts stored is the number of firings; nothing is left out.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from keelwatch.model.event import Alert
 
 WINDOW = 60.0
 MAX_OPEN = 5000
+MAX_TREES = 4
+"""Trees whose first firing is sent in one window: an exec probe makes a new tree every few seconds."""
 
 _Key = tuple[str, str, str, str]
+_Tree = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class _Open:
     until: float
     last: Alert | None = None
     count: int = 0
+    trees: set[_Tree] = field(default_factory=set)
 
 
 class Repeats:
@@ -54,7 +59,10 @@ class Repeats:
             if at is not None and at.last is not None:
                 return self._merge(at, alert)
             if len(self._open) < MAX_OPEN:
-                self._open[_key(alert)] = _Open(now + self._window)
+                self._open[_key(alert)] = _Open(now + self._window, trees={_tree(alert)})
+            return True
+        if len(at.trees) < MAX_TREES and _tree(alert) not in at.trees:
+            at.trees.add(_tree(alert))
             return True
         return self._merge(at, alert)
 
@@ -63,6 +71,11 @@ class Repeats:
         at.last = alert
         at.count += 1
         return False
+
+
+def _tree(alert: Alert) -> _Tree:
+    process = alert.event.process
+    return (process.entry_pid, process.entry_start)
 
 
 def _key(alert: Alert) -> _Key:

@@ -32,3 +32,15 @@ def test_nothing_is_due_before_the_window_ends():
     repeats = Repeats(window=1000)
     repeats.take([alert("a"), alert("a")])
     assert repeats.due() == []
+
+
+def test_each_exec_into_a_container_has_an_alert_of_its_own_for_the_first_few():
+    def by(entry: int) -> Alert:
+        made = alert("a")
+        made.event.process.entry_pid = entry
+        return made
+
+    repeats = Repeats(window=1000)
+    sent = repeats.take(by(entry) for entry in (1, 2, 1, 2, 3, 4, 5, 6))
+    assert [one.event.process.entry_pid for one in sent] == [1, 2, 3, 4]
+    assert [one.count for one in repeats.due(now=float("inf"))] == [4]
