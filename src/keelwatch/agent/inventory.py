@@ -10,7 +10,7 @@ import urllib3
 
 from keelwatch.enrich.inventory import PodCache
 from keelwatch.kit.backoff import Backoff
-from keelwatch.ship.client import HubClient, content, reason
+from keelwatch.ship.client import HubClient, RetryLaterError, content, reason
 
 log = logging.getLogger(__name__)
 WAIT = 30
@@ -49,7 +49,7 @@ class InventoryThread:
         while not self._closing.is_set():
             try:
                 pause = self._ask()
-            except (urllib3.exceptions.HTTPError, OSError) as error:
+            except (RetryLaterError, urllib3.exceptions.HTTPError, OSError) as error:
                 pause = self._failed(str(error))
             except Exception as error:
                 log.exception("a fault in the inventory")
