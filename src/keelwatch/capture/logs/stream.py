@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ GIVE_UP = 60.0
 """Seconds after which a file that cannot be opened is left out."""
 
 MAX_HELD = 64
-"""Files of one stream kept open at most."""
+"""Files of one stream kept open at most. What is newer stays on the disk until its turn comes."""
 
 MAX_DONE = 8
 """Files read before that a position remembers."""
@@ -71,6 +72,7 @@ class LogStream:
         self._blocked: Blocked | None = None  # the next file, which cannot be opened
         self._blocked_since = 0.0
         self._passed: set[int] = set()  # inodes of files that were given up
+        self._put_off: list[str] = []  # fingerprints of files that were closed again, oldest first
 
     # -- which files ---------------------------------------------------------------------------------
 
@@ -79,13 +81,30 @@ class LogStream:
         path = self.target.path
         if not self._files:
             self._start()
-        elif _inode(path) != self._files[-1].inode:
+        elif len(self._files) < MAX_HELD and _inode(path) != self._files[-1].inode:
             opened = open_newer(path, self._files, self.position.done, self._passed)
             self._files += opened.files
             self._wait_for(opened.blocked)
-        while len(self._files) > MAX_HELD:
-            self._lose("too many rotated files wait to be read")
-            self._advance()
+            if self._put_off and not opened.blocked:
+                self._count_missing(opened.files)
+        self._put_off_some()
+
+    def _put_off_some(self) -> None:
+        """Close the newest of too many files. They are opened again once those before them are read."""
+        put_off = [self._files.pop() for _ in range(len(self._files) - MAX_HELD)]
+        self._put_off += [name for file in reversed(put_off) if (name := name_of(file))]
+        close_all(put_off)
+
+    def _count_missing(self, opened: Sequence[LogFile]) -> None:
+        """Say which of the files that were put off were deleted meanwhile."""
+        there = {name_of(file) for file in opened}
+        for name in self._put_off:
+            if name not in there:
+                detail = (
+                    f"{self.target.path}: a rotated file was deleted while too many before it were unread"
+                )
+                self._add_gap("log_vanished", 0, "bytes", detail)
+        self._put_off = []
 
     def _start(self) -> None:
         opened = open_all(self.target.path, self._passed)
