@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from keelwatch.detect.errors import Place, Problems
+from keelwatch.detect.exceptions import Exclusion, joined, read_exceptions
 from keelwatch.detect.load import Item
 from keelwatch.detect.text import Text
 
@@ -29,13 +30,14 @@ PRIORITIES: tuple[str, ...] = (
 BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 OVERRIDES: dict[str, dict[str, frozenset[str]]] = {
     "rule": {
-        "append": frozenset({"condition", "output", "desc", "tags"}),
-        "replace": frozenset({"condition", "output", "desc", "tags", "priority", "enabled", "source"}),
+        "append": frozenset({"condition", "output", "desc", "tags", "exceptions"}),
+        "replace": frozenset(
+            {"condition", "output", "desc", "tags", "priority", "enabled", "source", "exceptions"}
+        ),
     },
     "macro": {"append": frozenset({"condition"}), "replace": frozenset({"condition"})},
     "list": {"append": frozenset({"items"}), "replace": frozenset({"items"})},
 }
-NOT_YET = {"exceptions": "write the exception into the condition: `and not (…)`"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Definition:
     priority: str = ""
     source: str = "syscall"
     enabled: bool = True
+    exceptions: tuple[Exclusion, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,9 +76,6 @@ def define(items: Iterable[Item], problems: Problems) -> Definitions:
     """Apply the items one behind the other."""
     known = Definitions()
     for item in items:
-        for key, hint in NOT_YET.items():
-            if key in item.nodes:
-                problems.error(item.places[key], f"{key} are not supported yet", hint)
         _apply(item, known.of(item.kind), problems)
     return known
 
@@ -115,7 +115,8 @@ def _change(
         if key not in values:
             problems.error(item.place, f"{item.kind} {item.name!r} overrides {key!r} but does not give it")
         elif verb == "append":
-            values[key] = _joined(getattr(before, key), values[key])
+            add = joined if key == "exceptions" else _joined
+            values[key] = add(getattr(before, key), values[key])
     known[item.name] = replace(before, **{key: values[key] for key in how if key in values})
 
 
@@ -126,7 +127,7 @@ def _joined(before: Any, more: Any) -> Any:
 def _override(item: Item, problems: Problems) -> dict[str, str]:
     """For each key whether it is appended or replaced; empty for a definition of its own."""
     if _flag(item, "append", False, problems):
-        return {key: "append" for key in ("condition", "items") if key in item.nodes}
+        return {key: "append" for key in ("condition", "items", "exceptions") if key in item.nodes}
     node = item.nodes.get("override")
     if node is None:
         return {}
@@ -174,6 +175,8 @@ def _values(item: Item, problems: Problems) -> dict[str, Any]:
         values["priority"] = priority
     if (source := item.text("source", problems)) is not None and item.kind != "list":
         values["source"] = source.value
+    if "exceptions" in item.nodes:
+        values["exceptions"] = read_exceptions(item, problems)
     if "enabled" in item.nodes:
         values["enabled"] = _flag(item, "enabled", True, problems)
     return values

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from keelwatch.detect import ast
 from keelwatch.detect.definitions import Definition, Definitions
 from keelwatch.detect.errors import Place, Problems, closest, similar
+from keelwatch.detect.exceptions import rows_of
 from keelwatch.detect.fields import FIELDS, SOURCES, Constant, Field, Takes, Type
 from keelwatch.detect.lexer import SyntaxFault, unescape
 from keelwatch.detect.operators import BYTES, EACH, LISTS, NUMERIC, TEXTUAL
@@ -81,7 +82,19 @@ class Resolver:
     def condition(self, rule: Definition) -> ast.Node | None:
         """The tree of a rule's condition; None when it has mistakes (which are noted)."""
         self._source = rule.source
-        return self._tree(rule)
+        tree = self._tree(rule)
+        rows = [row for one in rule.exceptions for row in rows_of(one, self._problems)]
+        excluded = [self._row(row) for row in rows]
+        sound = [row for row in excluded if row is not None]
+        if tree is None or len(sound) < len(excluded):
+            return None
+        return ast.both([tree, ast.negate(ast.either(sound))]) if sound else tree
+
+    def _row(self, row: list[tuple[ast.Check, Text]]) -> ast.Node | None:
+        """The conjunction of a row of an exception; None where it has mistakes."""
+        found = [self._test(check, text) for check, text in row]
+        sound = [test for test in found if test is not None]
+        return ast.both(sound) if sound and len(sound) == len(found) else None
 
     def _tree(self, definition: Definition) -> ast.Node | None:
         text = definition.condition

@@ -196,7 +196,6 @@ HOSTILE = {
     "append to nothing": "- macro: a\n  condition: or b\n  append: true\n",
     "strange override": rule("proc.name=x")
     + "- rule: r\n  priority: ERROR\n  override: {priority: append}\n",
-    "exceptions": rule("proc.name=x") + "  exceptions:\n    - name: x\n",
     "huge number": rule("proc.pid = " + "9" * 5000),
     "number as text": rule("proc.pid = \N{ARABIC-INDIC DIGIT ONE}x"),
     "no hex": rule("proc.name bcontains xyz"),
