@@ -28,7 +28,7 @@ CAUSES: dict[str, str] = {
     "agent_down": "the agent was not running",
     "hub_down": "the hub was not running; agents kept their records meanwhile",
     "sensor_off": "the sensor was not loaded",
-    "inventory_off": "the API server could not be watched; objects that came and went meanwhile are not known",
+    "inventory_off": "the API server could not be watched; what came and went meanwhile is not known",
     "audit_invalid": "an audit event, or a whole request or line of them, could not be understood",
     "audit_cut": "an audit event is stored without its request or response, which was too long",
     "audit_dropped": "the API server dropped audit events, as its metrics say",
