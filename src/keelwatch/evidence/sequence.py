@@ -39,7 +39,7 @@ class Sequences:
             known = min(holes, explained[str(row["spool"]), table])
             told += known
             if holes > known:
-                unexplained.append({"spool": row["spool"], "node": row["node"], "batches": holes - known})
+                unexplained.append({"spool": row["spool"], "node": row["node_"], "batches": holes - known})
         return {
             "table": table,
             "agents": spools,

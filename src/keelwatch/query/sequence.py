@@ -19,12 +19,12 @@ def batches(table: str, where: Where) -> Query:
         "AND day <= toDate(fromUnixTimestamp64Nano({last_day:Int64}, 'UTC'))"
     )
     spans = (
-        f"SELECT spool, min(seq) AS first, max(seq) AS last, any(node) AS node FROM {table} "
+        f"SELECT spool, min(seq) AS first, max(seq) AS last, any(node) AS node_ FROM {table} "
         f"WHERE {days}{place} GROUP BY spool LIMIT {MAX_SPOOLS}"
     )
     del parameters["begin"], parameters["end"]
     return Query(
-        "SELECT spool, any(first) AS first, any(last) AS last, any(spans.node) AS node, "
+        "SELECT spool, any(first) AS first, any(last) AS last, any(spans.node_) AS node_, "
         f"uniqExact(seq) AS batches FROM {table} AS stored INNER JOIN ({spans}) AS spans USING (spool) "
         "WHERE seq >= spans.first AND seq <= spans.last GROUP BY spool",
         {**parameters, "first_day": where.begin, "last_day": where.end},

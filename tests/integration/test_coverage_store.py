@@ -1,0 +1,323 @@
+"""Coverage from a real engine's rows: objects as the inventory's own code writes them, agents' records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from keelwatch.evidence.canary import BOUND, INTERVAL
+from keelwatch.evidence.canary_watch import SETTLING, CanaryWatch
+from keelwatch.evidence.coverage import Coverage, Policy
+from keelwatch.evidence.sequence import Sequences
+from keelwatch.evidence.signs import Sign, SignKeeper
+from keelwatch.ingest.recorder import Recorder
+from keelwatch.inventory.objects import Container, KubeObject
+from keelwatch.inventory.rows import Resolved, to_row
+from keelwatch.model.batch import TABLES
+from keelwatch.model.gap import Gap
+from keelwatch.model.identity import Identity
+from keelwatch.query.coverage import Where
+from keelwatch.query.errors import QuestionError
+from keelwatch.store.chdb import EmbeddedDatabase
+from keelwatch.store.engines import EMBEDDED
+from keelwatch.store.migrate import migrate
+
+S = 1_000_000_000
+START = 1_790_000_000 * S
+NOW = START + 3600 * S
+TABLES_HERE = ("objects", "lifecycle", "gaps", "agent_signs", "events", "logs")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedDatabase]:
+    found = EmbeddedDatabase(tmp_path_factory.mktemp("coverage") / "store")
+    migrate(found, EMBEDDED)
+    yield found
+    found.close()
+
+
+class World:
+    """A cluster and its agents, told row by row; `heard` is what the hub heard of agents just now."""
+
+    def __init__(self, database: EmbeddedDatabase, folder: Path) -> None:
+        (folder / "ingest").mkdir()
+        self.database = database
+        self.recorder = Recorder(database, folder, folder / "ingest")
+        self.heard: dict[str, float] = {}
+
+    def object(self, one: KubeObject, *, event: str = "added", time: int = START, team: str = "") -> None:
+        owner = Resolved("Deployment", one.name.rpartition("-")[0], team) if one.kind == "Pod" else Resolved()
+        self.recorder.write("objects", [to_row(event, time, "prod", one, owner)])
+
+    def node(self, name: str, system: str = "linux") -> None:
+        detail = (("system", system),)
+        self.object(KubeObject("Node", "", name, f"uid-{name}", created=START, phase="Ready", detail=detail))
+
+    def pod(
+        self, name: str, node: str, *runs: Container, namespace: str = "shop", runtime: str = ""
+    ) -> KubeObject:
+        detail = (("runtime_class", runtime),) if runtime else ()
+        one = KubeObject("Pod", namespace, name, f"uid-{name}", created=START, node=node, phase="Running",
+                         containers=runs, detail=detail)  # fmt: skip
+        self.object(one, team="till")
+        return one
+
+    def agent(self, node: str, at: int = START, **detail: str) -> None:
+        """`detail` as the agent's start has it. Its spool is the recorder's: there is one agent here."""
+        self.lifecycle("agent_started", at, Identity(cluster="prod", node=node), **detail)
+        self.heard[self.recorder.spool] = NOW / S
+
+    def lifecycle(self, what: str, at: int, identity: Identity, **detail: Any) -> None:
+        row = {
+            **identity.columns(),
+            "time": at,
+            "kind": what,
+            "labels": {},
+            "detail": orjson.dumps(detail).decode(),
+        }
+        self.recorder.write("lifecycle", [row])
+
+    def took_up(self, container_id: str, node: str, at: int, **detail: Any) -> None:
+        known = {"kind": "container", "log": "cri", "taken_up": at + S, "log_files": 1} | detail
+        self.lifecycle("container_started", at, Identity("prod", node, container_id=container_id), **known)
+
+    def report(self, *, scope: str = "", **asked: str) -> dict[str, Any]:
+        times = iter([START])  # when the hub started, and since then it is NOW
+        coverage = Coverage(self.database, lambda: self.heard, Policy(scope), lambda: next(times, NOW))
+        return coverage.report({"since": "2h"} | asked)
+
+    def causes(self, container_id: str, kind: str = "events", **asked: str) -> list[str]:
+        one = next(one for one in self.report(**asked)["containers"] if one["container_id"] == container_id)
+        return [part["cause"] for part in one[kind]["missing"]]
+
+
+@pytest.fixture
+def world(database: EmbeddedDatabase, tmp_path: Path) -> Iterator[World]:
+    yield World(database, tmp_path)
+    for table in TABLES_HERE:
+        database.execute(f"TRUNCATE TABLE {table}")
+
+
+def run(container_id: str, begin: int = START, **more: Any) -> Container:
+    return Container("app", "img:1", container_id=container_id, state="running", started=begin, **more)
+
+
+def test_nothing_is_known_of_an_empty_store(world: World) -> None:
+    report = world.report()
+    assert report["total"]["percent"] is None
+    assert report["groups"] == report["containers"] == report["nodes"] == report["canaries"] == []
+    assert {one["table"] for one in report["sequences"]} == set(TABLES)
+
+
+def test_a_node_without_an_agent_is_missing_wholly_and_named(world: World) -> None:
+    world.node("n1")
+    world.pod("checkout-1", "n1", run("a" * 64))
+    report = world.report()
+    assert report["inventories"] == ["prod"]
+    assert report["total"]["percent"] == 0
+    assert report["total"]["ran"] == 3600
+    [group] = report["groups"]
+    assert (group["namespace"], group["workload_kind"], group["workload"]) == (
+        "shop",
+        "Deployment",
+        "checkout",
+    )
+    assert group["events"]["missing"] == group["logs"]["missing"] == {"no_agent": 3600}
+    [node] = report["nodes"]
+    assert (node["node"], node["state"], node["last"]) == ("n1", "no_agent", None)
+    assert report["unwatched_nodes"] == 1
+
+
+def test_a_container_that_both_know_ran_as_its_runtime_says(world: World) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    world.pod("checkout-1", "n1", run("a" * 64))
+    world.took_up("a" * 64, "n1", START + 700_000_000)  # the API server has whole seconds
+    report = world.report()
+    assert report["total"]["percent"] == 100
+    assert report["total"]["complete"] == 1
+    [one] = report["containers"]
+    assert one["known_by"] == "kubernetes+agent"
+    assert one["team"] == "till"
+    assert one["ran"][0]["from"].endswith(".700000000Z")
+
+
+def test_one_that_only_the_api_server_knows_had_its_log_not_followed(world: World) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    world.pod("checkout-1", "n1", run("a" * 64))
+    assert world.causes("a" * 64, "events") == []
+    assert world.causes("a" * 64, "logs") == ["not_followed"]
+
+
+def test_restarts_are_containers_of_their_own(world: World) -> None:
+    world.node("n1")
+    first = dict(previous_id="b" * 64, previous_started=START, previous_finished=START + 600 * S)
+    world.pod("checkout-1", "n1", run("a" * 64, START + 610 * S, restart=1, **first))
+    found = {one["container_id"][0]: one["ran"] for one in world.report()["containers"]}
+    assert found.keys() == {"a", "b"}
+    assert world.report(by="container")["total"]["ran"] == 600 + 2990
+
+
+def test_a_deleted_pod_ended_when_it_was_deleted(world: World) -> None:
+    pod = world.pod("checkout-1", "n1", run("a" * 64))
+    world.object(pod, event="deleted", time=START + 60 * S)
+    assert world.report()["total"]["ran"] == 60
+    assert world.report(since="30m")["containers"] == []
+
+
+def test_windows_and_sandboxes(world: World) -> None:
+    world.node("w1", "windows")
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    world.pod("web-1", "w1", run("a" * 64))
+    world.pod("safe-1", "n1", run("b" * 64), runtime="kata-qemu")
+    world.took_up("b" * 64, "n1", START)
+    assert world.causes("a" * 64) == world.causes("a" * 64, "logs") == ["windows_node"]
+    assert world.causes("b" * 64) == ["sandboxed_runtime"]
+    assert world.causes("b" * 64, "logs") == []
+
+
+def test_scope_is_a_selector_of_namespaces(world: World) -> None:
+    for name, labels in (("shop", (("pci", "in"),)), ("blog", ())):
+        world.object(KubeObject("Namespace", "", name, f"uid-{name}", labels=labels))
+        world.pod(f"{name}-1", "n1", run(name[0] * 64), namespace=name)
+    world.took_up("c" * 64, "n9", START)  # of no namespace that is known
+    assert {one["container_id"][0] for one in world.report()["containers"]} == {"s", "b", "c"}
+    assert {one["container_id"][0] for one in world.report(scope="pci=in")["containers"]} == {"s", "c"}
+    everything = Coverage(world.database, dict, Policy("pci=in"), lambda: NOW).report({"scope": "all"})
+    assert everything["total"]["containers"] == 3
+
+
+def test_filters_and_groups(world: World) -> None:
+    world.pod("checkout-1", "n1", run("a" * 64))
+    world.pod("cart-1", "n2", run("b" * 64), namespace="blog")
+    for asked, expected in (
+        ({"namespace": "shop"}, "a"),
+        ({"node": "n2"}, "b"),
+        ({"workload": "deploy/cart"}, "b"),
+        ({"workload": "sts/cart"}, ""),
+        ({"pod": "checkout-1"}, "a"),
+        ({"team": "till"}, "ab"),
+        ({"cluster": "other"}, ""),
+    ):
+        found = world.report(**asked)["containers"]
+        assert "".join(sorted(one["container_id"][0] for one in found)) == expected, asked
+    assert [group["team"] for group in world.report(by="team")["groups"]] == ["till"]
+    assert {group["node"] for group in world.report(by="node")["groups"]} == {"n1", "n2"}
+    limited = world.report(by="node", limit="1")
+    assert (len(limited["groups"]), limited["group_count"], len(limited["containers"])) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"by": "x"}, {"since": "tomorrow"}, {"limit": "-1"}, {"nonsense": "1"}, {"scope": "a b"},
+     {"workload": "x/y"}, {"since": "1h", "until": "2h"}],
+)  # fmt: skip
+def test_what_cannot_be_asked(world: World, asked: dict[str, str]) -> None:
+    with pytest.raises(QuestionError):
+        world.report(**asked)
+
+
+def test_losses_of_the_hub_and_the_agent_are_apart_from_what_was_observed(world: World) -> None:
+    world.agent("n1", START - 60 * S)
+    world.took_up("a" * 64, "n1", START)
+    of_node, of_hub = Identity(cluster="prod", node="n1"), Identity(node="n1")
+    world.recorder.record([
+        Gap("exec", "ring_full", START + 10 * S, START + 12 * S, 9, "events", of_node),
+        Gap("logs", "rejected", START + 20 * S, START + 21 * S, 5, "rows", of_hub),
+        Gap("open", "truncated", START + 30 * S, START + 40 * S, 5, "events", of_node),
+    ])  # fmt: skip
+    total = world.report()["total"]
+    assert (total["events"]["with_loss"], total["events"]["losses"]) == (2, {"ring_full": 2})
+    assert total["logs"]["with_loss"] == 1
+    assert total["events"]["percent"] < 100
+    assert not total["events"]["missing"]
+    assert total["complete"] == 0
+
+
+def test_signs_of_life_outlive_the_hub(world: World) -> None:
+    world.agent("n1", START)
+    world.took_up("a" * 64, "n1", START)
+    world.heard.clear()
+    assert world.causes("a" * 64) == ["agent_silent"]
+    sign = Sign(world.recorder.spool, "n1", (NOW - 10 * S) / S)
+    keeper = SignKeeper(lambda: [sign], world.recorder.write)
+    assert keeper.keep() == 1
+    assert keeper.keep() == 0  # it did not move
+    assert world.causes("a" * 64) == []
+    assert world.report()["total"]["events"]["open"] == pytest.approx(10, abs=0.01)
+
+
+def test_holes_in_the_sequence(world: World) -> None:
+    for number in range(5):
+        world.took_up(f"{number:064}", "n1", START)
+    now = time.time_ns()
+    where = Where(now - 3600 * S, now)  # by the days of the batches, which are today's
+
+    def missing() -> dict[str, int]:
+        return {one["table"]: one["missing"] for one in Sequences(world.database).records(where)}
+
+    assert set(missing().values()) == {0}
+    world.database.execute("ALTER TABLE lifecycle DELETE WHERE seq = 3 SETTINGS mutations_sync = 2")
+    assert {table: count for table, count in missing().items() if count} == {"lifecycle": 1}
+    spool = world.recorder.spool
+    told = f"spool {spool} seq 3: set aside by the hub"
+    world.recorder.record([Gap("lifecycle", "rejected", NOW, NOW, 1, "rows", Identity(), told)])
+    assert set(missing().values()) == {0}
+
+
+CANARY = Identity("prod", "n1", "keelwatch", "canary-x", "u", "keelwatch-canary", "c" * 64)
+
+
+def beats(world: World, *, lines: tuple[int, ...], programs: tuple[int, ...], begin: int) -> None:
+    said = {number: begin + (number - 1) * INTERVAL for number in range(1, 100)}
+    world.lifecycle("container_started", begin, CANARY, taken_up=begin, kind="container", log="cri")
+    world.recorder.write("logs", [
+        {**CANARY.columns(), "time": said[number], "stream": "stdout",
+         "message": f"keelwatch-canary beat={number} time=x program=/tmp/keelwatch-canary-{number}"}
+        for number in lines
+    ])  # fmt: skip
+    world.recorder.write("events", [
+        {**CANARY.columns(), "time": said[number], "kind": "exec", "result": 0,
+         "exe": f"/tmp/keelwatch-canary-{number}"}
+        for number in programs
+    ])  # fmt: skip
+
+
+def test_a_canary_whose_beat_is_late_is_a_gap_once(world: World) -> None:
+    begin = NOW - 5 * INTERVAL
+    beats(world, lines=(1, 2, 3, 4, 5), programs=(1, 2, 4, 5), begin=begin)
+    [one] = world.report()["canaries"]
+    assert (one["node"], one["running"], one["due"]) == ("n1", True, 4)
+    assert (one["logs"]["arrived"], one["logs"]["missing"]) == (5, [])
+    assert (one["events"]["arrived"], one["events"]["missing"]) == (4, [3])
+    clock = [NOW - SETTLING]
+    watch = CanaryWatch(world.database, world.recorder.record_once, lambda: clock[0])
+    clock[0] = NOW
+    assert watch.look() == 1
+    assert watch.look() == 0
+    again = CanaryWatch(world.database, world.recorder.record_once, lambda: clock[0])
+    assert again.look() == 0  # the hub has just started: what agents kept may still come
+    clock[0] = NOW + BOUND  # meanwhile nothing more came
+    [gap] = world.database.query("SELECT what, cause, detail, container_id FROM gaps")
+    assert (gap["what"], gap["cause"], gap["container_id"]) == ("exec", "canary_missing", "c" * 64)
+    assert gap["detail"] == f"beat 3 of canary {'c' * 12}"
+
+
+def test_a_canary_that_fell_silent_misses_each_beat_since_then_and_one_that_ended_none(world: World) -> None:
+    begin = NOW - 5 * INTERVAL
+    beats(world, lines=(1, 2), programs=(1, 2), begin=begin)
+    [one] = world.report()["canaries"]
+    assert one["logs"]["missing"] == one["events"]["missing"] == [3, 4]
+    ended = replace(CANARY)
+    world.lifecycle("container_ended", begin + 2 * INTERVAL - S, ended)
+    [one] = world.report()["canaries"]
+    assert one["logs"]["missing"] == []
+    assert not one["running"]
