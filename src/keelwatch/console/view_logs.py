@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keelwatch.console.view_reader import Filters, Reader, Record
-from keelwatch.kit.text import gap_text, parse_time
+from keelwatch.kit.text import gap_text, lifecycle_text, parse_time
 
 MOST_LINES = 500
 MOST_INSTANCES = 24
@@ -88,7 +88,7 @@ def _line(record: Record) -> Record:
     if kind == "gap":
         return base | record | {"message": gap_text(record)}
     if kind == "lifecycle":
-        return base | record | {"message": str(record.get("kind", "")).replace("_", " ")}
+        return base | record | {"message": lifecycle_text(record)}
     return base | record
 
 

@@ -64,6 +64,19 @@ def gap_text(gap: Mapping[str, Any]) -> str:
     return f"{what}: {amount_of(gap)} lost, {cause}"
 
 
+def lifecycle_text(record: Mapping[str, Any]) -> str:
+    """What came, changed or went: `image changed, shop:1 → shop:2`, `pod evicted, Evicted: low on memory`."""
+    kind = str(record.get("kind", "")).replace("_", " ")
+    detail = record.get("detail")
+    told = detail if isinstance(detail, Mapping) else {}
+    if not record.get("pod") and record.get("workload") and not record.get("container_id"):
+        kind = f"{record.get('workload_kind', '')} {record['workload']}: {kind}"
+    parts = [f"{told['from']} → {told['to']}"] if "from" in told and "to" in told else []
+    parts += [": ".join(str(told[name]) for name in ("reason", "message") if told.get(name))]
+    parts += [f"{name.replace('_', ' ')} {told[name]}" for name in ("revision", "exit_code") if name in told]
+    return ", ".join([kind, *(part for part in parts if part)])
+
+
 def amount_of(gap: Mapping[str, Any]) -> str:
     """`1,200 events`, `1 event`, or how long nothing was observed."""
     unit, amount = str(gap.get("unit") or ""), int(gap.get("amount") or 0)
