@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 PAGE = "500"
 WATCH_SECONDS = 300
 """A watch is ended by the server after that (and up to half of it more): load moves between servers."""
-SILENCE = 90.0
+SILENCE = 120.0
 """Seconds without a byte after which a watch is dead: bookmarks come about once a minute."""
 PATIENCE = 30.0
 """Seconds that the list of pods waits for those of their owners, which may be forbidden to us."""
