@@ -97,7 +97,9 @@ class Release:
         values.write_text(yaml.safe_dump(self.values))
         chart = ["upgrade", "--install", self.name, str(CHART), "-f", str(values)]
         try:
-            self.helm(*chart, "--create-namespace", "--wait", "--timeout", "120s")
+            self.helm(*chart, "--create-namespace")
+            for part in ("statefulset/{}-hub", "daemonset/{}-agent"):
+                self.kubectl("rollout", "status", part.format(self.name), "--timeout=120s")
         except RuntimeError as error:
             raise AssertionError(f"{error}\n{self.state()}") from error
 
