@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## List the tasks
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup ## Hub, agent and a real attacked workload on this machine, until Ctrl-C (ONCE=1: ends after the story)
@@ -18,7 +18,7 @@ demo: setup ## Hub, agent and a real attacked workload on this machine, until Ct
 
 .PHONY: test
 test: setup-dev ## All tests, the real sensor, containers, engine and browser included
-	$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -m "not soak and not cluster" $(ARGS)
 
 .PHONY: check
 check: setup-dev ## Format, lint, types, import contracts, C warnings as errors
@@ -26,6 +26,7 @@ check: setup-dev ## Format, lint, types, import contracts, C warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	shellcheck -x -P lab/cluster lab/cluster/{build,up,down} tools/{e2e,install-packages,render-manifests} deploy/image/build .ci/run
 	$(MAKE) -C sensor all check-format PYTHON=$(CURDIR)/$(BIN)/python CLANG_FORMAT=$(CURDIR)/$(BIN)/clang-format
 
 .PHONY: format
@@ -42,6 +43,18 @@ bench: setup-dev ## All benchmarks; ONLY=name runs one; results in bench/out/
 .PHONY: soak
 soak: setup-dev ## The long fault runs: agent and hub killed at 200 random moments and at every boundary
 	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+.PHONY: e2e
+e2e: setup-dev ## End-to-end tests in a real cluster: that of KUBECONFIG, or one built and started here
+	tools/e2e $(ARGS)
+
+.PHONY: image
+image: setup-dev ## The container image as an OCI archive in .build/image/, with its bill of materials
+	deploy/image/build
+
+.PHONY: manifests
+manifests: ## Render the chart for `keelwatch manifests`
+	tools/render-manifests > src/keelwatch/cli/manifests.yaml
 
 .PHONY: wheel
 wheel: setup-dev ## A wheel in dist/ that needs no compiler where it is installed
