@@ -2,96 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 
 from lab import ContainerSpec, Kubelet, PodSpec, sleeping_pod
 from lab.pod import random_name
-from lab.stack import free_port
-from tests.stack_support import PROGRAM, eventually, keelwatch, missing_for_stack
+from tests.coverage_support import Site, events_missing
+from tests.stack_support import eventually, keelwatch, missing_for_stack
 
 pytestmark = [pytest.mark.root, pytest.mark.sensor, pytest.mark.containers]
 BEAT = 1.3
 """Seconds: an agent says once a second that it is there, and the gap begins a second before the last time."""
-
-
-class Site:
-    """`keelwatch hub` and `keelwatch agent` as two processes, each ended and started as a test likes."""
-
-    def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="keelwatch-coverage-"))
-        self.address = f"127.0.0.1:{free_port()}"
-        self.log = self.directory / "log"
-        self.cluster = f"cluster-{random_name(4)}"
-        self._http = urllib3.PoolManager(retries=False)
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, *options: str, data: str = "") -> None:
-        token = self.directory / "hub" / "agent.token"
-        commands = {
-            "hub": ("hub", "--listen", self.address, "--data", str(self.directory / "hub"),
-                    "--admin-token-file", str(self.directory / "admin.token")),
-            "agent": ("agent", "--hub", f"http://{self.address}", "--token-file", str(token), "--node", "n1",
-                      "--cluster", self.cluster, "--data", str(self.directory / (data or "agent")),
-                      "--metrics-listen", ""),
-        }  # fmt: skip
-        with self.log.open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [*PROGRAM, *commands[name], *options], stdout=log, stderr=log
-            )
-        if name == "hub":
-            eventually(self._ready, "the hub did not start", 60)
-
-    def kill(self, name: str) -> None:
-        process = self._running.pop(name)
-        process.kill()
-        process.wait()
-
-    def end(self, name: str) -> None:
-        process = self._running.pop(name)
-        process.terminate()
-        process.wait(60)
-
-    def close(self) -> None:
-        for name in ("agent", "hub"):
-            if name in self._running:
-                self.end(name)
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def _ready(self) -> bool:
-        try:
-            return self._http.request("GET", f"http://{self.address}/readyz", timeout=5).status == 200
-        except urllib3.exceptions.HTTPError:
-            return False
-
-    @property
-    def token(self) -> str:
-        return (self.directory / "admin.token").read_text().strip()
-
-    def coverage(self, **parameters: str) -> dict[str, Any]:
-        answer = self._http.request(
-            "GET", f"http://{self.address}/api/v1/coverage", fields=parameters, timeout=60,
-            headers={"Authorization": f"Bearer {self.token}"},
-        )  # fmt: skip
-        assert answer.status == 200, answer.data
-        found: dict[str, Any] = json.loads(answer.data)
-        return found
-
-    def container(self, namespace: str, **parameters: str) -> dict[str, Any]:
-        """The one container of a namespace, as soon as it is known."""
-        found = eventually(lambda: self.coverage(namespace=namespace, **parameters)["containers"])
-        assert len(found) == 1, found
-        return found[0]  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -114,15 +38,6 @@ def numbered_pod() -> PodSpec:
 
 def started(site: Site) -> None:
     eventually(lambda: [n for n in site.coverage()["nodes"] if n["state"] == "watched"], "no agent came", 60)
-
-
-def moment(text: str) -> float:
-    return datetime.fromisoformat(f"{text[:26]}+00:00").timestamp()
-
-
-def events_missing(one: dict[str, Any], cause: str = "") -> list[tuple[float, float]]:
-    parts = [part for part in one["events"]["missing"] if not cause or part["cause"] == cause]
-    return [(moment(part["from"]), moment(part["to"])) for part in parts]
 
 
 def test_five_seconds_without_the_agent_are_missing_and_nothing_else(site: Site, kubelet: Kubelet) -> None:
