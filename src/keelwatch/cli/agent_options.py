@@ -52,7 +52,7 @@ def with_agent_options(function: Command) -> Command:
 
 def arguments_of(options: dict[str, Any]) -> list[str]:
     """The command line that means these options: what `up` gives to the agent it starts."""
-    flags = {"environment": "--env", "log_roots": "--log-root"}
+    flags = {"environment": "--env", "log_roots": "--log-root", "audit_logs": "--audit-log"}
     found: list[str] = []
     for name, value in options.items():
         flag = flags.get(name, "--" + name.replace("_", "-"))

@@ -23,7 +23,9 @@ from keelwatch.detect import RuleErrors, default_rules_dir, load_rules
 from keelwatch.hub.settings import HubSettings, SettingsError
 
 READY_SECONDS = 90.0
-_HUB_OPTIONS = ("listen", "tls_cert", "tls_key", "memory", "disk_reserve")
+_HUB_OPTIONS = ("listen", "tls_cert", "tls_key", "memory", "disk_reserve", "kubeconfig", "audit_logs")
+_BOTH = ("rules", "no_default_rules", "cluster")
+"""What the agent's options mean for the hub, too: rules for audit events, the cluster's name."""
 _EXAMPLES = """
 keelwatch up
 keelwatch up --rules ./my-rules --data /srv/keelwatch
@@ -35,6 +37,10 @@ keelwatch up --listen 127.0.0.1:9000 --no-sensor
 @click.option("--data", type=PATH, metavar="DIR", default="/var/lib/keelwatch", show_default=True,
               help="Store, spool and tokens.")  # fmt: skip
 @click.option("--ca-file", type=PATH, metavar="FILE", help="Trust this authority for the hub's certificate.")
+@click.option("--kubeconfig", type=PATH, metavar="FILE",
+              help="Ask this cluster's API server for owners, labels and teams.")  # fmt: skip
+@click.option("--audit-log", "audit_logs", type=PATH, metavar="PATH", multiple=True,
+              help="Read this audit log of the API server (repeatable).")  # fmt: skip
 @click.option("--no-config", is_flag=True, help="Do not write ~/.config/keelwatch/config.yaml.")
 @with_hub_options
 @with_agent_options
@@ -48,6 +54,7 @@ def command(data: Path, ca_file: Path | None, *, no_config: bool, **options: Any
     settings = HubSettings(data=data / "hub", **hub_options)
     address = _address(settings)
     _check_rules(options)
+    hub_options |= {name: options[name] for name in _BOTH}
     with only_one(data):
         check_free(settings.listen, *settings.address)
         supervisor = Supervisor()
