@@ -30,6 +30,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "keelwatch.hub" -}}{{ include "keelwatch.fullname" . }}-hub{{- end }}
 {{- define "keelwatch.agent" -}}{{ include "keelwatch.fullname" . }}-agent{{- end }}
+{{- define "keelwatch.canary" -}}{{ include "keelwatch.fullname" . }}-canary{{- end }}
 {{- define "keelwatch.authority" -}}{{ include "keelwatch.fullname" . }}-ca{{- end }}
 {{- define "keelwatch.rules" -}}
 {{- default (printf "%s-rules" (include "keelwatch.fullname" .)) .Values.existingRulesConfigMap }}
