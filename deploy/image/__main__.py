@@ -117,6 +117,7 @@ def _system(root: Path, files: list[tuple[debian.Package, Path]]) -> None:
     debian.unpack(files, root)
     for path in FOLDERS:
         (root / path).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
     for path, text in ACCOUNTS.items():
         (root / path).write_text(text)
     python.compile_all(root, f"usr/lib/python{python.VERSION}", root)
