@@ -136,6 +136,7 @@ def test_an_attack_in_one_replica(release: Release, shop: Workloads) -> None:
     assert {alert["pod"] for alert in again} == {victim}, "false alerts"
     for alert in alerts:
         assert (alert["cluster"], alert["workload_kind"], alert["workload"]) == ("e2e", "Deployment", "web")
+        assert " workload=kubernetes " in f" {alert['identity_source']} "
         assert alert["container"] == "main"
         assert victim.startswith(f"web-{alert['revision']}-")
         assert alert["image"].endswith("shop/checkout:1.4.2")

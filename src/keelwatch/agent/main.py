@@ -34,7 +34,7 @@ def run_agent(settings: AgentSettings) -> int:
     raise_open_files()
     try:
         settings.check()
-        rules = load_rules(_rule_paths(settings))
+        rules, problem = _first_rules(settings)
         agent = _made(settings, rules)
     except (RuleErrors, SettingsError) as errors:
         print(errors, file=sys.stderr)
@@ -45,7 +45,7 @@ def run_agent(settings: AgentSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _close(closing, agent))
     keeping = agent.start()
-    watch = RulesWatch(_rule_paths(settings), rules, agent.pipeline.take, keeping.tell)
+    watch = RulesWatch(_rule_paths(settings), rules, agent.pipeline.take, keeping.tell, problem)
     agent.run(watch.start, watch.stop)
     _serve_metrics(agent, Health(agent, keeping), watch)
     log.info(
@@ -85,6 +85,17 @@ def _serve_metrics(agent: Agent, health: Health, watch: RulesWatch) -> None:
 def _close(closing: threading.Event, agent: Agent) -> None:
     closing.set()
     agent.catalog.changed.set()
+
+
+def _first_rules(settings: AgentSettings) -> tuple[RuleSet, str]:
+    """The rules to start with, and what is wrong with the operator's own if they had to be left out."""
+    try:
+        return load_rules(_rule_paths(settings)), ""
+    except RuleErrors as errors:
+        if not (settings.rules_fallback and settings.default_rules):
+            raise
+        log.error("your rules are refused, the shipped ones are loaded:\n%s", errors)  # noqa: TRY400  # says it all
+        return load_rules([default_rules_dir()]), str(errors)
 
 
 def _rule_paths(settings: AgentSettings) -> list[Path]:

@@ -23,7 +23,10 @@ MAX_TOLD = 4096
 
 
 class RulesWatch:
-    """A thread. `take` gets a new rule set; `tell` gets a record's kind and its detail."""
+    """A thread. `take` gets a new rule set; `tell` gets a record's kind and its detail.
+
+    `problem` is what kept the rules of `paths` from being loaded when the agent started.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class RulesWatch:
         loaded: RuleSet,
         take: Callable[[RuleSet], None],
         tell: Callable[[str, dict[str, object]], None],
+        problem: str = "",
     ) -> None:
         self._paths = list(paths)
         self._take = take
@@ -38,12 +42,14 @@ class RulesWatch:
         self._worker = Worker("rules", self.look, INTERVAL)
         self._seen = self._fingerprint()
         self.rules = len(loaded.rules)
-        self.problem = ""
+        self.problem = problem
         self.reloads = 0
-        self.refused = 0
+        self.refused = int(bool(problem))
 
     def start(self) -> None:
-        """Start looking."""
+        """Start looking; record what was wrong with the rules from the beginning."""
+        if self.problem:
+            self._tell_refused()
         self._worker.start()
 
     def stop(self) -> None:
@@ -65,7 +71,7 @@ class RulesWatch:
             self.refused += 1
             self.problem = str(errors)
             log.error("changed rules are refused, the loaded ones stay:\n%s", errors)  # noqa: TRY400  # says it all
-            self._tell("rules_refused", {"rules": self.rules, "errors": self.problem[:MAX_TOLD]})
+            self._tell_refused()
             return
         self._take(rules)
         self.rules, self.problem = len(rules.rules), ""
@@ -74,6 +80,9 @@ class RulesWatch:
             log.warning("%s", warning)
         log.info("rules have changed: %d are loaded", self.rules)
         self._tell("rules_loaded", {"rules": self.rules})
+
+    def _tell_refused(self) -> None:
+        self._tell("rules_refused", {"rules": self.rules, "errors": self.problem[:MAX_TOLD]})
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256()

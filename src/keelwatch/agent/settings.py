@@ -32,6 +32,7 @@ class AgentSettings:
     cluster: str = "local"
     rules: tuple[Path, ...] = ()
     default_rules: bool = True
+    rules_fallback: bool = False  # start with the shipped rules if there is a mistake in `rules`
     sensor: bool = True
     logs: bool = True
     host: bool = False

@@ -20,6 +20,8 @@ _OPTIONS = (
     click.option("--rules", type=click.Path(path_type=Path, exists=True), metavar="PATH", multiple=True,
                  help="Rules of your own besides the shipped ones, a file or folder (repeatable)."),
     click.option("--no-default-rules", is_flag=True, help="Leave the shipped rules out."),
+    click.option("--rules-fallback", is_flag=True,
+                 help="Start with the shipped rules alone when yours have a mistake."),
     click.option("--node", metavar="NAME", default=lambda: os.uname().nodename, show_default="host name",
                  help="This node's name in records."),
     click.option("--cluster", metavar="NAME", default="local", show_default=True, help="The cluster's name."),

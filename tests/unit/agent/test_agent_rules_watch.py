@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from keelwatch.agent.main import _first_rules
 from keelwatch.agent.rules_watch import RulesWatch
-from keelwatch.detect import RuleSet, load_rules
+from keelwatch.agent.settings import AgentSettings
+from keelwatch.detect import RuleErrors, RuleSet, load_rules
 
 RULE = """
 - rule: {name}
@@ -92,3 +94,18 @@ def test_a_file_that_goes_takes_its_rules_along(seen: Seen) -> None:
     (seen.mount / "own.yaml").unlink()
     seen.watch.look()
     assert [list(rules.rules) for rules in seen.taken] == [[]]
+
+
+def test_rules_that_were_wrong_from_the_beginning(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(RULE.format(name="first").replace("evt.type", "evt.tipe"))
+    with pytest.raises(RuleErrors):
+        _first_rules(AgentSettings(rules=(own,)))
+    rules, problem = _first_rules(AgentSettings(rules=(own,), rules_fallback=True))
+    assert len(rules.rules) > 30
+    assert "own.yaml:4:" in problem
+    told: list[str] = []
+    watch = RulesWatch([own], rules, lambda _: None, lambda kind, _: told.append(kind), problem)
+    watch.start()
+    watch.stop()
+    assert (told, watch.refused) == (["rules_refused"], 1)
