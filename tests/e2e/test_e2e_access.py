@@ -14,15 +14,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
+import websocket
 import yaml
 from kubernetes import config
-from kubernetes.client import CoreV1Api
-from kubernetes.stream import stream
 
 from keelwatch.capture.ring import problems
 from lab.images import workload_image, write_archive
@@ -63,6 +64,22 @@ def until(what: Callable[[], Any], seconds: float = 150.0) -> Any:
     while not (found := what()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return found
+
+
+@contextmanager
+def typing(who: Path, *words: str, text: str) -> Iterator[None]:
+    """A user at a session that stays open meanwhile."""
+    command = ["kubectl", "--kubeconfig", str(who), *words]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=PATHS
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(f"{text}\n".encode())
+        process.stdin.flush()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 class World:
@@ -293,7 +310,7 @@ def test_a_probe_with_the_same_command_makes_it_less_than_certain(world: World) 
 
 
 def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World) -> None:
-    typed = "busybox echo spoiled > /proc/1/root/etc/shop/checkout.conf; busybox true\n"
+    typed = "busybox echo spoiled > /proc/1/root/etc/shop/checkout.conf; busybox true"
     words = [
         "debug",
         "-i",
@@ -304,18 +321,10 @@ def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World
         "--image-pull-policy=Never",
         "--target=app",
     ]
-    with subprocess.Popen(
-        ["kubectl", "--kubeconfig", str(ALICE), *words, "--", "sh"], stdin=subprocess.PIPE, env=PATHS,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        assert process.stdin is not None
-        process.stdin.write(typed.encode())
-        process.stdin.flush()
+    with typing(ALICE, *words, "--", "sh", text=typed):
         found = world.session(
             lambda one: one["kind"] == "debug", lambda one: one["files"] and len(one["requests"]) > 1
         )
-        process.stdin.close()
-        process.terminate()
     assert (found["user"], found["confidence"], found["target_container"]) == ("alice", "certain", "app")
     assert found["debug_image"] == IMAGE
     assert ("/etc/shop/checkout.conf", "app") in [path for root in found["tree"] for path in paths(root)]
@@ -327,9 +336,10 @@ def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World
 
 
 def test_an_attach_ties_to_the_process_that_ran_before(world: World) -> None:
-    kubectl("attach", "-i", "-n", NAME, world.pod, "-c", "app", who=ALICE, check=False, seconds=30,
-            stdin="busybox touch /tmp/attached\n")  # fmt: skip
-    found = world.session(lambda one: one["kind"] == "attach", lambda one: one["files"])
+    with typing(
+        ALICE, "attach", "-i", "-n", NAME, world.pod, "-c", "app", text="busybox touch /tmp/attached"
+    ):
+        found = world.session(lambda one: one["kind"] == "attach", lambda one: one["files"])
     assert (found["user"], found["container"], found["confidence"]) == ("alice", "app", "likely")
     assert "ran before" in found["reason"]
     assert "/tmp/attached" in [path for root in found["tree"] for path, _ in paths(root)]
@@ -356,16 +366,30 @@ def test_what_was_refused_or_ran_nothing_is_told(world: World) -> None:
     assert not world.hub.records("access", namespace="kube-system", user="alice")
 
 
+def exec_with_audit_id(chosen: str, pod: str, text: str) -> None:
+    """`busybox echo TEXT`, as alice, over a WebSocket with a header that kubectl does not send."""
+    client = config.new_client_from_config(str(ALICE)).configuration
+    query = urlencode([("command", "busybox"), ("command", "echo"), ("command", text), ("container", "app"),
+                       ("stdout", "true")])  # fmt: skip
+    host = client.host.replace("https://", "wss://")
+    files = {"ca_certs": client.ssl_ca_cert, "certfile": client.cert_file, "keyfile": client.key_file}
+    socket_ = websocket.create_connection(
+        f"{host}/api/v1/namespaces/{NAME}/pods/{pod}/exec?{query}",
+        header={"Audit-ID": chosen}, subprotocols=["v4.channel.k8s.io"], sslopt=files, timeout=60,
+    )  # fmt: skip
+    try:
+        while text.encode() not in socket_.recv():
+            pass
+    finally:
+        socket_.close()
+
+
 def test_a_chosen_audit_id_hides_nothing(world: World) -> None:
     """The API server takes the id from the caller: both sessions are there."""
-    api = CoreV1Api(config.new_client_from_config(str(ALICE)))
     chosen = f"chosen-{uuid4().hex[:6]}"
-    api.api_client.set_default_header("Audit-ID", chosen)
     for mark in ("first", "second"):
-        stream(api.connect_get_namespaced_pod_exec, world.pod, NAME, container="app",
-               command=["busybox", "echo", f"{chosen}-{mark}"], stdout=True, stderr=True)  # fmt: skip
+        exec_with_audit_id(chosen, world.pod, f"{chosen}-{mark}")
         time.sleep(0.5)
-    api.api_client.close()
 
     def both() -> list[Record]:
         found = [one for one in world.sessions(grep=chosen) if one["confidence"] == "certain"]
@@ -378,7 +402,7 @@ def test_a_chosen_audit_id_hides_nothing(world: World) -> None:
 
 
 def test_way_of_the_kubelet_is_seen(world: World) -> None:
-    kubectl("create", "--raw", f"/api/v1/nodes/node-a/proxy/run/{NAME}/{world.pod}/app?cmd=busybox&cmd=uname",
+    kubectl("create", "--raw", f"/api/v1/nodes/node-a/proxy/run/{NAME}/{world.pod}/app?cmd=busybox%20uname",
             "-f", "/dev/null")  # fmt: skip
     found = world.session(lambda one: one["command"] == "busybox uname", lambda one: one["trees"])
     assert (found["user"], found["through"], found["confidence"]) == ("admin", "nodes/proxy", "certain")

@@ -90,7 +90,7 @@ def _attach(request: Request, seen: PodSeen) -> Session:
         request=request,
         match=match,
         ended=request.ended,
-        until=request.ended,
+        until=request.ended + SKEW if request.ended else 0,
         trees=tuple(entry.tree for entry in match.candidates),
         requests=(request.audit_id,),
         place=container.identity if container else {},

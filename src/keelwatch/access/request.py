@@ -153,13 +153,17 @@ def _joined(group: Sequence[Row]) -> Request | None:
 
 
 def _through_node(request: Request, row: Row) -> Request | None:
-    match = _THROUGH_NODE.search(str(row["uri"]).partition("?")[0])
+    """A request to the kubelet's own address; its `run` takes the command as one text."""
+    uri = str(row["uri"])
+    match = _THROUGH_NODE.search(uri.partition("?")[0])
     if match is None:
         return None
     namespace, pod, container = (unquote(match[name] or "") for name in ("namespace", "pod", "container"))
-    kind = _NODE_KINDS[match["what"]]
-    asked = _asked(replace(request, kind=kind), str(row["uri"]))
-    return replace(asked, namespace=namespace, pod=pod, container=container, through="nodes/proxy")
+    asked = _asked(replace(request, kind=_NODE_KINDS[match["what"]]), uri)
+    argv = asked.argv
+    if match["what"] == "run":
+        argv = tuple(dict(reversed(_pairs(uri))).get("cmd", "").split(" ")[:MAX_ARGUMENTS])
+    return replace(asked, namespace=namespace, pod=pod, container=container, argv=argv, through="nodes/proxy")
 
 
 def pod_through_node(uri: str) -> tuple[str, str] | None:
@@ -170,24 +174,27 @@ def pod_through_node(uri: str) -> tuple[str, str] | None:
 
 def _asked(request: Request, uri: str) -> Request:
     """What the address's query says: the command, the container, the streams."""
-    try:
-        pairs = parse_qsl(
-            uri.partition("?")[2][:MAX_URI],
-            keep_blank_values=True,
-            errors="backslashreplace",
-            max_num_fields=MAX_ARGUMENTS,
-        )
-    except ValueError:
-        return replace(request, whole=False)
+    pairs = _pairs(uri)
     one = dict(reversed(pairs))  # the first of several counts, as for the API server
     return replace(
         request,
         container=one.get("container", ""),
-        argv=tuple(value for name, value in pairs if name in ("command", "cmd")),
+        argv=tuple(value for name, value in pairs if name == "command"),
         tty=_true(one.get("tty", one.get("TTY", ""))),
         stdin=_true(one.get("stdin", one.get("input", ""))),
-        whole=len(uri) < MAX_URI,
+        whole=len(uri) < MAX_URI and bool(pairs or "?" not in uri),
     )
+
+
+def _pairs(uri: str) -> list[tuple[str, str]]:
+    """The query's names and values; none where there are more than anybody needs."""
+    query = uri.partition("?")[2][:MAX_URI]
+    try:
+        return parse_qsl(
+            query, keep_blank_values=True, errors="backslashreplace", max_num_fields=MAX_ARGUMENTS
+        )
+    except ValueError:
+        return []
 
 
 def _true(text: str) -> bool:

@@ -26,7 +26,7 @@ MAX_TEXT = 200
 
 
 class Sources:
-    """Answers of the store; it waits for no reader of the API."""
+    """Answers of the store. It asks as readers do, so that the intake never waits for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -73,7 +73,7 @@ class Sources:
         return self._rows(access_sources.recent_query(since))
 
     def _rows(self, found: Query) -> list[Row]:
-        rows = self._database.lookup(found.sql, found.parameters)
+        rows = self._database.query(found.sql, found.parameters)
         return [{name.rstrip("_"): value for name, value in row.items()} for row in rows]
 
 

@@ -18,11 +18,12 @@ from typing import Any
 
 from keelwatch.access.derive import sessions
 from keelwatch.access.match import AMBIGUOUS, NONE, NS
-from keelwatch.access.request import DEBUG, PORT_FORWARD, pod_through_node
+from keelwatch.access.request import ATTACH, DEBUG, PORT_FORWARD, pod_through_node
 from keelwatch.access.session import Session, differs
 from keelwatch.access.sources import Sources
 from keelwatch.ingest.intake import Intake
 from keelwatch.kit import faults
+from keelwatch.query.access import SKEW
 from keelwatch.query.access_sources import Where
 from keelwatch.query.follow import advance, news
 from keelwatch.store.database import Database, StoreError
@@ -36,7 +37,9 @@ SETTLED = 600 * NS
 """So long after its end a session is looked at often; late records may still come."""
 FORGOTTEN = 24 * 3600 * NS
 """So long after its end one is looked at now and then whose process was not seen, or lives on."""
-AROUND = 60 * NS
+NEIGHBOURS = 40 * NS
+"""So far apart requests may share a candidate (a start's limit, and the clocks' difference twice)."""
+AROUND = 3 * NEIGHBOURS
 APART = 300 * NS
 DEBUG_AGE = 7 * 24 * 3600 * NS
 MAX_OPEN = 20_000
@@ -141,30 +144,40 @@ class AccessWatch:
                 self._ask(due.where, due.received)
 
     def _derive(self, where: Where, begin: int, end: int) -> None:
+        """Derive what was asked for and its neighbours; those at the edges have neighbours not loaded."""
         debugs = self._sources.debugs(where, begin - DEBUG_AGE)
-        begin = min([begin, *(int(row["time"]) for row in debugs)]) - AROUND
-        requests = self._sources.requests(where, begin, end + AROUND)
+        first = min([begin, *(int(row["time"]) for row in debugs)])
+        requests = self._sources.requests(where, first - AROUND, end + AROUND)
+        last = end
         if any(one.kind == DEBUG for one in requests):  # what joins it may come as long as it lives
-            requests = self._sources.requests(where, begin, time.time_ns() + AROUND)
-        latest = max((one.received for one in requests), default=end)
-        found = sessions(requests, self._sources.seen(where, begin, latest + AROUND))
-        self._store([self._with_deeds(session) for session in found])
-
-    def _with_deeds(self, session: Session) -> Session:
-        since = session.request.received - AROUND
-        return replace(session, deeds=self._sources.deeds(session.columns(), since, session.until))
+            last = max(end, time.time_ns())
+            requests = self._sources.requests(where, first - AROUND, last + AROUND)
+        found = sessions(requests, self._sources.seen(where, first - AROUND, last + AROUND))
+        near = range(first - NEIGHBOURS, last + NEIGHBOURS)
+        self._store([one for one in found if one.request.received in near])
 
     def _store(self, found: Sequence[Session]) -> None:
         stored = self._sources.stored([session.request.id for session in found])
+        now = time.time_ns()
         changed = []
-        for session in found:
-            row, before = session.columns(), stored.get(session.request.id, {})
-            if differs(row, before):
+        for one in found:
+            before = stored.get(one.request.id, {})
+            if before and _rests(before, now) and before["trees"] == one.columns()["trees"]:
+                continue  # nothing to count anew
+            session = self._with_deeds(one)
+            row = session.columns()
+            other = differs(row, before)
+            if other:
                 version = max(time.time_ns(), int(before.get("version", 0)) + 1)
                 changed.append(row | {"version": version})
-            self._schedule(session, changed=bool(changed) and changed[-1]["id"] == row["id"])
+            self._schedule(session, changed=other)
         faults.point("access.derived")
         self._intake.recorder.write("access", changed)
+
+    def _with_deeds(self, session: Session) -> Session:
+        early = 0 if session.request.kind == ATTACH else SKEW
+        since = session.request.received - early
+        return replace(session, deeds=self._sources.deeds(session.columns(), since, session.until))
 
     def _schedule(self, session: Session, *, changed: bool) -> None:
         """When to look again: soon where something has just changed, less and less often otherwise."""

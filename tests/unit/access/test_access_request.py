@@ -79,7 +79,7 @@ def test_an_audit_id_that_nobody_could_type_gets_a_name():
 
 
 def test_the_kubelets_own_addresses_are_known():
-    uri = "/api/v1/nodes/n1/proxy/run/shop/checkout-1/app?cmd=busybox&cmd=id"
+    uri = "/api/v1/nodes/n1/proxy/run/shop/checkout-1/app?cmd=busybox%20id&cmd=other"
     (found,) = requests([row(resource="nodes", subresource="proxy", name="n1", namespace="", uri=uri)])
     assert (found.namespace, found.pod, found.container) == ("shop", "checkout-1", "app")
     assert found.argv == ("busybox", "id")
