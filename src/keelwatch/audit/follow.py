@@ -135,7 +135,7 @@ class Follower:
                 self._tell("")
             except (OSError, EOFError, StoreError) as error:
                 more = False
-                self._tell(str(error))
+                self._tell(getattr(error, "strerror", None) or str(error))
             if not more:
                 self._stopping.wait(POLL_SECONDS)
 

@@ -29,6 +29,8 @@ def command(client: HubClient, output: str) -> None:
     for problem in status.get("problems") or []:
         emit(f"{styled('problem', 'yellow')} {safe(problem)}")
     _print_store(status.get("store") or {})
+    if objects := status.get("objects"):
+        emit("cluster " + ", ".join(f"{count} {safe(kind)}" for kind, count in objects.items() if count))
     _print_agents(status.get("agents") or [])
     _print_gaps(status.get("gaps"))
 

@@ -157,5 +157,8 @@ class StatusAnswer(BaseModel):
     uptime: int = Field(description="seconds")
     problems: list[str] = Field(description="what is wrong with the hub now, as sentences")
     store: Store
+    objects: dict[str, int] = Field(
+        description="Kubernetes objects known now, by kind; empty without an API server"
+    )
     agents: list[AgentState]
     gaps: list[GapSum]

@@ -43,6 +43,7 @@ class History:
         self._clock = clock
         self._started = time.monotonic()
         self.problems: list[Callable[[], list[str]]] = []  # asked for what is wrong with the hub now
+        self.objects: Callable[[], dict[str, int]] = dict  # asked for what is known of the cluster
         self._late = LateOwners(database, clock)
         self.access = Sessions(database, clock, _with_objects)
 
@@ -148,6 +149,7 @@ class History:
             "uptime": int(time.monotonic() - self._started),
             "problems": self.trouble(),
             "store": self.store(),
+            "objects": self.objects(),
             "agents": self.agents(),
             "gaps": self._rows(status.RECENT_GAPS),
         }

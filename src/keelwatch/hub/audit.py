@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from keelwatch.audit.dropped import Dropped
 from keelwatch.audit.follow import Follower
@@ -58,9 +57,9 @@ class AuditService:
             self.dropped.stop()
         self.writer.stop()
 
-    def status(self) -> dict[str, Any]:
+    def problems(self) -> list[str]:
         """What is wrong with it: files that cannot be read, an API server that may not be asked."""
-        problems = [f"{one.path}: {one.problem}" for one in self.followers if one.problem]
+        problems = [f"audit log {one.path}: {one.problem}" for one in self.followers if one.problem]
         if self.dropped is not None and self.dropped.problem:
             problems.append(f"the API server's metrics: {self.dropped.problem}")
-        return {"problems": problems}
+        return problems

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.ingest.recorder import Recorder
@@ -57,15 +56,17 @@ class InventoryService:
             watcher.stop()
         self.inventory.history.stop()
 
-    def status(self) -> dict[str, Any]:
-        """What `keelwatch status` shows: `kinds` by name with how many there are and what is wrong."""
-        counts = self.inventory.counts(tuple(kind.name for kind in KINDS))
-        problems = {
-            kind.name: watcher.state.problem
+    def objects(self) -> dict[str, int]:
+        """How many objects of each kind are known now."""
+        return self.inventory.counts(tuple(kind.name for kind in KINDS))
+
+    def problems(self) -> list[str]:
+        """What keeps it from knowing the cluster."""
+        return [
+            f"inventory of {kind.name}: {watcher.state.problem}"
             for kind, watcher in zip(KINDS, self._watchers, strict=True)
             if watcher.state.problem
-        }
-        return {"ready": self.inventory.ready.is_set(), "objects": counts, "problems": problems}
+        ]
 
     def _unwatched(self, kind: str, begin: int, end: int) -> None:
         """A watch could not go on where it was: what came and went in between, nobody knows."""

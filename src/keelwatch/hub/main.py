@@ -132,8 +132,12 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     rules = Rules(settings.rules, default_rules=settings.default_rules)
     audit = audit_service(settings, database, intake, rules, api)
     app.state.audit = audit.writer
+    history.problems.append(audit.problems)
     inventory = inventory_service(settings, api, database, intake.recorder)
     app.state.inventory = inventory.inventory if inventory else None
+    if inventory:
+        history.problems.append(inventory.problems)
+        history.objects = inventory.objects
     evidence = EvidenceService(database, intake, policy_of(settings))
     app.state.coverage = evidence.coverage
     services: list[Service] = [
