@@ -140,6 +140,7 @@ def test_alerts_and_one_of_them(up: Commands) -> None:
         "WORKLOAD",
         "POD",
         "CONTAINER",
+        "USER",
         "OUTPUT",
     ]
     assert len(table) == 9
