@@ -32,8 +32,9 @@ _PROGRAM = Path("/bin/true")
               help="Where programs are made; on a file system that lets them run.")  # fmt: skip
 @click.option("--interval", type=click.FloatRange(0.05, 3600), default=60.0, show_default=True,
               help="Seconds between two beats; the hub expects 60.")  # fmt: skip
+@click.option("--delay", type=click.FloatRange(0, 3600), default=0.0, help="Seconds before the first beat.")
 @click.option("--count", type=click.IntRange(0), default=0, help="Beats until it ends; 0 for no end.")
-def command(directory: Path, interval: float, count: int) -> None:
+def command(directory: Path, interval: float, delay: float, count: int) -> None:
     """Prove the way from this container to the hub: run it as a container named keelwatch-canary."""
     closing = threading.Event()
 
@@ -42,6 +43,7 @@ def command(directory: Path, interval: float, count: int) -> None:
         closing.set()
 
     signal.signal(signal.SIGTERM, leave)
+    closing.wait(delay)
     began = time.monotonic()
     number = 0
     while not closing.is_set() and (not count or number < count):
