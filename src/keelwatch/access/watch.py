@@ -173,6 +173,7 @@ class AccessWatch:
             self._schedule(session, changed=other)
         faults.point("access.derived")
         self._intake.recorder.write("access", changed)
+        faults.point("access.stored")
 
     def _with_deeds(self, session: Session) -> Session:
         early = 0 if session.request.kind == ATTACH else SKEW
