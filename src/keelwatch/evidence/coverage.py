@@ -8,18 +8,20 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from keelwatch.evidence import gather
 from keelwatch.evidence.canary import canaries
 from keelwatch.evidence.causes import MISSING
 from keelwatch.evidence.cover import Covered, Moment, cover, silence
 from keelwatch.evidence.facts import Facts, Node
-from keelwatch.evidence.intervals import Intervals, total, union
+from keelwatch.evidence.intervals import Intervals, union
 from keelwatch.evidence.question import Question, read
-from keelwatch.evidence.rollup import Rollup, container_record, stretches
+from keelwatch.evidence.rollup import Rollup, Tally, container_record, stretches, tally_of
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.query import coverage as sql
 from keelwatch.query.coverage import Where
@@ -80,8 +82,8 @@ class Coverage:
         listed = self._rows(sql.nodes(where), sql.MAX_NODES)
         nodes = gather.nodes(listed, watched, of_nodes)
         containers = gather.containers(
-            self._rows(sql.watched(where), sql.MAX_CONTAINERS),
-            self._rows(sql.known(where), sql.MAX_CONTAINERS),
+            self._stream(sql.watched(where), sql.MAX_CONTAINERS),
+            self._stream(sql.known(where), sql.MAX_CONTAINERS),
             nodes,
         )
         labels = self._rows(sql.namespaces(where), sql.MAX_NAMESPACES)
@@ -103,21 +105,30 @@ class Coverage:
         rows = self._rows(sql.spans(cause, where), sql.MAX_SPANS)
         return union((int(row["begin_"]), int(row["end_"])) for row in rows)
 
-    def _rows(self, query: Query, most: int) -> list[dict[str, Any]]:
-        rows = self._database.query(query.sql, query.parameters)
-        if len(rows) > most:
-            raise QuestionError(
-                "since", f"this concerns more than {most:,} rows", "ask for less: a namespace, a shorter time"
-            )
-        return rows
+    def _rows(self, query: Query, most: int) -> list[Record]:
+        return list(self._stream(query, most))
+
+    def _stream(self, query: Query, most: int) -> Iterator[Record]:
+        """Row by row, because 100,000 of them are a hundred megabytes."""
+        count = 0
+        for block in self._database.lines(query.sql, query.parameters):
+            for line in block.splitlines():
+                count += 1
+                if count > most:
+                    raise QuestionError(
+                        "since",
+                        f"this concerns more than {most:,} rows",
+                        "ask for a namespace, a shorter time",
+                    )
+                yield orjson.loads(line)
 
     def _report(self, asked: Question, facts: Facts) -> Record:
-        rollup, worst = Rollup(asked.by), _Worst(asked.limit)
-        clusters = Rollup("cluster")
+        rollup, clusters, worst = Rollup(asked.by), Rollup("cluster"), _Worst(asked.limit)
         for found in covered(asked, facts, self._policy.sandboxes):
-            rollup.add(found)
-            clusters.add(found)
-            worst.add(found)
+            tally = tally_of(found)
+            rollup.add(found.container, tally)
+            clusters.add(found.container, tally)
+            worst.add(found, tally)
         groups, count = rollup.records(asked.limit)
         containers = worst.records()
         at = _moment(facts, self._policy.sandboxes)
@@ -128,7 +139,7 @@ class Coverage:
             "by": asked.by,
             "scope": asked.scope.selector or "all",
             "inventories": sorted(facts.inventories),
-            "total": rollup.all.record(),
+            "total": rollup.total().record(),
             "clusters": clusters.records(1000)[0],
             "groups": groups,
             "group_count": count,
@@ -175,12 +186,9 @@ class _Worst:
         self._heap: list[tuple[int, int, Covered]] = []
         self._count = 0
 
-    def add(self, found: Covered) -> None:
+    def add(self, found: Covered, tally: Tally) -> None:
         """Keep it if it is one of the worst."""
-        missed = sum(
-            total(seen.lossy) + sum(part.end - part.begin for part in seen.missing)
-            for seen in found.seen.values()
-        )
+        missed = sum(one.lossy + sum(one.missing.values()) for one in tally.values())
         self._count += 1
         entry = (missed, -self._count, found)
         if len(self._heap) < self._most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ GOODBYE = 30 * SECOND
 
 Row = Mapping[str, Any]
 _NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
+_COLUMNS = {"pod": "name_"}
 
 
 @dataclass(slots=True)
@@ -158,18 +160,19 @@ def nodes(
 def containers(
     told_by_agents: Iterable[Row], told_by_kubernetes: Iterable[Row], known: Mapping[NodeKey, Node]
 ) -> list[Container]:
-    """Each container once; of one that both know, Kubernetes says whose it is and the runtime when it ran."""
-    by_kubernetes = {str(row["container_id"]): row for row in told_by_kubernetes}
-    found = [
-        _watched(row, by_kubernetes.pop(str(row["container_id"]), None), known) for row in told_by_agents
-    ]
-    return [*found, *map(_listed, by_kubernetes.values())]
+    """Each container once; of one that both know, Kubernetes says whose it is and the runtime when it ran.
+
+    The rows may be iterators: none is kept.
+    """
+    listed = {str(row["container_id"]): _listed(row) for row in told_by_kubernetes}
+    found = [_watched(row, listed.pop(str(row["container_id"]), None), known) for row in told_by_agents]
+    return [*found, *listed.values()]
 
 
-def _watched(row: Row, other: Row | None, known: Mapping[NodeKey, Node]) -> Container:
+def _watched(row: Row, other: Container | None, known: Mapping[NodeKey, Node]) -> Container:
     one = Container(
         container_id=str(row["container_id"]),
-        **{name: str(row[f"{name}_"]) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        **{name: sys.intern(str(row[f"{name}_"])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
         runtime=str(row["handler"]),
         known_by="agent",
         has_log=bool(row["has_log"]),
@@ -185,24 +188,26 @@ def _watched(row: Row, other: Row | None, known: Mapping[NodeKey, Node]) -> Cont
     else:
         _name(one, other)
         one.known_by = "kubernetes+agent"
-        one.runs = _joined(runs, other)
+        one.runs = _joined(runs, other.runs)
     return one
 
 
 def _listed(row: Row) -> Container:
-    """One that no agent ever told of."""
-    one = Container(str(row["container_id"]), known_by="kubernetes")
-    _name(one, row)
-    one.runs = _by_kubernetes(row)
-    return one
+    """One as the API server tells of it."""
+    return Container(
+        container_id=str(row["container_id"]),
+        **{name: sys.intern(str(row[_COLUMNS.get(name, f"{name}_")])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        runtime=str(row["runtime_class_"]),
+        known_by="kubernetes",
+        runs=_by_kubernetes(row),
+    )
 
 
-def _name(one: Container, row: Row) -> None:
+def _name(one: Container, other: Container) -> None:
     for name in _NAMES:
-        told = str(row["name_" if name == "pod" else f"{name}_"])
-        if told:
+        if told := getattr(other, name):
             setattr(one, name, told)
-    one.runtime = one.runtime or str(row["runtime_class_"])
+    one.runtime = one.runtime or other.runtime
 
 
 def _runs(starts: Sequence[tuple[int, int, int]], ends: Sequence[int]) -> Intervals:
@@ -237,8 +242,7 @@ def _ended(runs: Intervals, one: Container, watch: Watch | None) -> Intervals:
     return intersect(runs, interval(runs[0][0], watch.up[session + 1][0]))
 
 
-def _joined(runs: Intervals, row: Row) -> Intervals:
-    theirs = _by_kubernetes(row)
+def _joined(runs: Intervals, theirs: Intervals) -> Intervals:
     if not runs or not theirs:
         return runs or theirs
     begin, end = runs[0][0], runs[-1][1]  # in Kubernetes each run has an id of its own

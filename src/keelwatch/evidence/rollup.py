@@ -45,17 +45,16 @@ class Sum:
     missing: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
 
-    def add(self, seen: Seen, ran: int) -> None:
-        """Add one container."""
-        lossy = total(seen.lossy)
-        self.ran += ran
-        self.observed += total(seen.observed) - lossy
-        self.lossy += lossy
-        self.open += total(seen.open)
-        for part in seen.missing:
-            self.missing[part.cause] += part.end - part.begin
-        for part in seen.lost:
-            self.lost[part.cause] += part.end - part.begin
+    def add(self, other: Sum) -> None:
+        """Add another one."""
+        self.ran += other.ran
+        self.observed += other.observed
+        self.lossy += other.lossy
+        self.open += other.open
+        for cause, time in other.missing.items():
+            self.missing[cause] += time
+        for cause, time in other.lost.items():
+            self.lost[cause] += time
 
     @property
     def known(self) -> int:
@@ -79,6 +78,26 @@ class Sum:
         }
 
 
+Tally = dict[Kind, Sum]
+"""One container's sums."""
+
+
+def tally_of(found: Covered) -> Tally:
+    """Add up one container."""
+    ran = total(found.ran)
+    return {kind: _sum_of(found.seen[kind], ran) for kind in KINDS}
+
+
+def _sum_of(seen: Seen, ran: int) -> Sum:
+    lossy = total(seen.lossy)
+    one = Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open))
+    for part in seen.missing:
+        one.missing[part.cause] += part.end - part.begin
+    for part in seen.lost:
+        one.lost[part.cause] += part.end - part.begin
+    return one
+
+
 @dataclass(slots=True)
 class Group:
     """Containers that have these names in common."""
@@ -86,17 +105,21 @@ class Group:
     names: dict[str, str]
     containers: int = 0
     complete: int = 0  # of which events and logs were observed all the time, without loss
-    ran: int = 0
-    sums: dict[Kind, Sum] = field(default_factory=lambda: {kind: Sum() for kind in KINDS})
+    sums: Tally = field(default_factory=lambda: {kind: Sum() for kind in KINDS})
 
-    def add(self, found: Covered) -> None:
+    def add(self, tally: Tally) -> None:
         """Add one container."""
-        ran = total(found.ran)
         self.containers += 1
-        self.complete += all(not seen.missing and not seen.lossy for seen in found.seen.values())
-        self.ran += ran
+        self.complete += all(not one.missing and not one.lossy for one in tally.values())
         for kind in KINDS:
-            self.sums[kind].add(found.seen[kind], ran)
+            self.sums[kind].add(tally[kind])
+
+    def merge(self, other: Group) -> None:
+        """Add another group."""
+        self.containers += other.containers
+        self.complete += other.complete
+        for kind in KINDS:
+            self.sums[kind].add(other.sums[kind])
 
     @property
     def percent(self) -> float | None:
@@ -109,7 +132,7 @@ class Group:
             **self.names,
             "containers": self.containers,
             "complete": self.complete,
-            "ran": seconds(self.ran),
+            "ran": seconds(self.sums[KINDS[0]].ran),
             "percent": self.percent,
             **{kind: self.sums[kind].record() for kind in KINDS},
         }
@@ -121,16 +144,21 @@ class Rollup:
     def __init__(self, by: str) -> None:
         self._names = GROUPS[by]
         self._groups: dict[tuple[str, ...], Group] = {}
-        self.all = Group({})
 
-    def add(self, found: Covered) -> None:
-        """Add one container to its group and to everything."""
-        values = tuple(getattr(found.container, name) for name in self._names)
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add one container to its group."""
+        values = tuple(getattr(one, name) for name in self._names)
         group = self._groups.get(values)
         if group is None:
             group = self._groups[values] = Group(dict(zip(self._names, values, strict=True)))
-        group.add(found)
-        self.all.add(found)
+        group.add(tally)
+
+    def total(self) -> Group:
+        """All groups together."""
+        everything = Group({})
+        for group in self._groups.values():
+            everything.merge(group)
+        return everything
 
     def records(self, most: int) -> tuple[list[Record], int]:
         """The first `most` groups, and how many there are."""
