@@ -40,11 +40,17 @@ class Sources:
         found = requests(self._rows(access_sources.requests_query(where, begin, end)))
         return [one for one in found if (one.namespace, one.pod) == (where.namespace, where.pod)]
 
-    def seen(self, where: Where, begin: int, end: int) -> PodSeen:
-        """What was seen of a pod that concerns requests between two times."""
+    def seen(self, where: Where, begin: int, end: int, *, lives: bool) -> PodSeen:
+        """What was seen of a pod that concerns requests between two times.
+
+        `lives`: the whole lives of its containers, for requests that tie to processes that ran before.
+        """
         rows = self._rows(access_sources.entries_query(where, begin - NEAR_BY, end + NEAR_BY))
-        trees = self._rows(access_sources.trees_query(where))
         lifecycle = self._rows(access_sources.containers_query(where))
+        since = begin - NEAR_BY
+        if lives:
+            since = min([since, *(int(row["started"]) - AROUND for row in lifecycle if int(row["started"]))])
+        trees = self._rows(access_sources.trees_query(where, since))
         losses = self._rows(access_sources.losses_query(begin - AROUND, end + AROUND))
         return PodSeen(
             entries=tuple(first_execs(entries(rows))),

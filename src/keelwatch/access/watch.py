@@ -152,7 +152,8 @@ class AccessWatch:
         if any(one.kind == DEBUG for one in requests):  # what joins it may come as long as it lives
             last = max(end, time.time_ns())
             requests = self._sources.requests(where, first - AROUND, last + AROUND)
-        found = sessions(requests, self._sources.seen(where, first - AROUND, last + AROUND))
+        lives = any(one.kind in (ATTACH, DEBUG) for one in requests)
+        found = sessions(requests, self._sources.seen(where, first - AROUND, last + AROUND, lives=lives))
         near = range(first - NEIGHBOURS, last + NEIGHBOURS)
         self._store([one for one in found if one.request.received in near])
 

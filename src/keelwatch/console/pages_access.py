@@ -39,7 +39,7 @@ def access(request: Request, viewer: Views) -> HTMLResponse:
         if error.code != _CANNOT_COMPILE_REGEXP:
             raise
         problem, status, found = "regex: not a regular expression that RE2 understands", 400, []
-    shown = {"filters": filters, "problem": problem, "section": "/access", **access_page(found)}
+    shown = {"filters": filters, "problem": problem, "section": "/access", "wide": True, **access_page(found)}
     choices = {"kinds": KINDS, "confidences": CONFIDENCES}
     return render(request, "access.html", shown | choices, viewer, status=status)
 

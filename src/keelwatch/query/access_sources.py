@@ -83,16 +83,17 @@ def entries_query(where: Where, begin: int, end: int) -> Query:
     pod = _pod(found, where)
     return Query(
         f"SELECT toUnixTimestamp64Nano(time) AS time_, entry_pid, entry_start, cmdline, "
-        f"JSONExtractString(detail, 'script') AS script, tty, truncated, {_main(pod)} AS main, {_IDENTITY} "
+        f"JSONExtractString(detail, 'script') AS script, tty, truncated, "
+        f"{_main(pod, found)} AS main, {_IDENTITY} "
         f"FROM events WHERE {found.sql} AND {pod} AND kind = 'exec' AND phase = 'run' AND result >= 0 "
         f"AND pid = entry_pid ORDER BY events.time LIMIT {_MAX_ROWS}",
         found.parameters,
     )
 
 
-def trees_query(where: Where) -> Query:
-    """Every tree of processes that was seen in a pod; `time_` is its entry's first exec, 0 if not seen."""
-    found = Conditions()
+def trees_query(where: Where, since: int) -> Query:
+    """The trees of processes seen in a pod since a time (ns); `time_`: the entry's exec, 0: not seen."""
+    found = _between(since, 0)
     pod = _pod(found, where)
     own = "kind = 'exec' AND pid = entry_pid AND result >= 0"
     last = ", ".join(
@@ -101,8 +102,9 @@ def trees_query(where: Where) -> Query:
     return Query(
         "SELECT container_id, entry_pid, entry_start, toUnixTimestamp64Nano(min(time)) AS seen, "
         f"toUnixTimestamp64Nano(minIf(time, {own})) AS time_, argMinIf(cmdline, time, {own}) AS cmdline, "
-        f"'' AS script, max(tty) AS tty, 0 AS truncated, max({_main(pod, 'entry_pid')}) AS main, {last} "
-        f"FROM events WHERE {pod} AND phase = 'run' AND entry_pid > 0 AND container_id != '' "
+        f"'' AS script, max(tty) AS tty, 0 AS truncated, "
+        f"max({_main(pod, found, 'entry_pid')}) AS main, {last} "
+        f"FROM events WHERE {found.sql} AND {pod} AND phase = 'run' AND entry_pid > 0 AND container_id != '' "
         f"GROUP BY container_id, entry_pid, entry_start LIMIT {_MAX_ROWS}",
         found.parameters,
     )
@@ -192,6 +194,7 @@ def _pod(found: Conditions, where: Where) -> str:
     return f"({text})"
 
 
-def _main(pod: str, pid: str = "pid") -> str:
+def _main(pod: str, found: Conditions, pid: str = "pid") -> str:
     """Whether a process is its container's own: the runtime set the container up in it."""
-    return f"(container_id, {pid}) IN (SELECT container_id, pid FROM events WHERE {pod} AND phase = 'setup')"
+    setup = f"SELECT container_id, pid FROM events WHERE {found.sql} AND {pod} AND phase = 'setup'"
+    return f"(container_id, {pid}) IN ({setup})"
