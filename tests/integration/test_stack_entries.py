@@ -17,7 +17,7 @@ def test_each_exec_into_a_container_is_a_tree_of_its_own(stack: Stack, module_ku
         pod.shell(f"busybox sh -c 'busybox echo {mark}-in; busybox true' & busybox echo {mark}-out; wait")
 
     def seen() -> dict[str, Record] | None:
-        events = stack.records("events", namespace=pod.namespace, kind="exec")
+        events = stack.records("events", namespace=pod.namespace, kind="exec", phase="run")
         found = {event["cmdline"]: event for event in events}
         wanted = [f"busybox echo {mark}-{where}" for mark in ("first", "second") for where in ("in", "out")]
         return {"entrypoint": events[0], **found} if all(line in found for line in wanted) else None

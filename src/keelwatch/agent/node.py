@@ -15,6 +15,7 @@ from keelwatch.agent.logs import LogThread
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.pipeline import Pipeline
 from keelwatch.agent.settings import AgentSettings
+from keelwatch.agent.thinning import Thinning
 from keelwatch.agent.watch import SensorThread
 from keelwatch.capture.logs import Follower
 from keelwatch.capture.ring import Sensor, SensorConfig, SensorError
@@ -48,7 +49,8 @@ class Agent:
         self.tree = ProcessTree()
         self.enricher = Enricher(self.tree, self.catalog, history)
         examiner = Examiner(settings.hash_limit)
-        self.pipeline = Pipeline(self.enricher, self.catalog, history, examiner, rules, self.outbox)
+        thinning = Thinning(everything=settings.all_writes)
+        self.pipeline = Pipeline(self.enricher, self.catalog, history, examiner, rules, self.outbox, thinning)
         self.sender = Sender(self.spool, settings.hub, settings.token_file, settings.ca_file)
         client = HubClient(settings.hub, settings.token_file, settings.ca_file, connections=1)
         self.inventory = InventoryThread(client, settings.node, self.pods, self.catalog.refresh)

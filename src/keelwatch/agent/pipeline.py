@@ -18,6 +18,7 @@ from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.records import alert_row, event_row
 from keelwatch.agent.repeats import Repeats
+from keelwatch.agent.thinning import Thinning
 from keelwatch.detect import RuleSet
 from keelwatch.enrich.catalog import Catalog
 from keelwatch.enrich.content import Examiner, Layers
@@ -51,6 +52,7 @@ class Pipeline:
         examiner: Examiner,
         rules: RuleSet,
         outbox: Outbox,
+        thinning: Thinning | None = None,
     ) -> None:
         self._enricher = enricher
         self._catalog = catalog
@@ -58,6 +60,7 @@ class Pipeline:
         self._examiner = examiner
         self._rules = rules
         self._outbox = outbox
+        self.thinning = thinning or Thinning()
         self._repeats = Repeats()
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(MAX_WAITING)
         self._sweep = threading.Event()
@@ -155,8 +158,13 @@ class Pipeline:
 
     def _detect(self, event: Event) -> None:
         alerts = self._rules.alerts(event)
-        self._outbox.add("events", event_row(event))
+        if self.thinning.stores(event, self._volumes(event), alerted=bool(alerts)):
+            self._outbox.add("events", event_row(event))
         self._send(self._repeats.take(alerts))
+
+    def _volumes(self, event: Event) -> tuple[str, ...]:
+        at = self._catalog.container(event.identity.container_id) if event.identity.container_id else None
+        return at.details.volumes if at is not None and at.details is not None else ()
 
     def _send(self, alerts: Iterable[Alert]) -> None:
         for alert in alerts:

@@ -39,6 +39,9 @@ def _events(agent: Agent) -> list[Reading]:
     return [
         _counter("events", "Events that went through detection", lambda: pipeline.events),
         _counter("alerts", "Alerts sent, repeats counted as one", lambda: pipeline.alerts),
+        _counter(
+            "left_out", "Everyday writes to volumes not stored one by one", lambda: pipeline.thinning.left_out
+        ),
         _counter("unexamined", "New programs whose content was not examined", lambda: pipeline.unexamined),
         _counter(
             "lost_events",

@@ -107,6 +107,7 @@ def _detail(event: Event) -> Row:
         "filesystem": event.filesystem,
         "name": event.name,
         "request": event.request,
+        "left_out": event.left_out,
         "target": event.target.summary() if event.target is not None else None,
     }
     return {name: value for name, value in found.items() if value}

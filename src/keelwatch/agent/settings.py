@@ -36,6 +36,7 @@ class AgentSettings:
     sensor: bool = True
     logs: bool = True
     host: bool = False
+    all_writes: bool = False  # store every write to a volume, too
     off: tuple[str, ...] = ()  # event kinds that the sensor must not produce
     attach: str = "auto"  # auto | sys_exit | fexit
     environment: tuple[str, ...] = DEFAULT_ENVIRONMENT

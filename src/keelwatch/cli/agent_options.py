@@ -28,6 +28,8 @@ _OPTIONS = (
     click.option("--no-sensor", is_flag=True, help="Do not load the eBPF sensor."),
     click.option("--no-logs", is_flag=True, help="Do not read container logs."),
     click.option("--host", is_flag=True, help="Watch host processes, too."),
+    click.option("--all-writes", is_flag=True,
+                 help="Store each write to a volume, rather than the first few of a program in a minute."),
     click.option("--off", type=click.Choice(KINDS), metavar="KIND", multiple=True,
                  help="Switch an event class off in the kernel (repeatable)."),
     click.option("--attach", type=click.Choice(["auto", "sys_exit", "fexit"]), default="auto",

@@ -78,6 +78,7 @@ class Event:
     filesystem: str = ""
     name: str = ""
     story: Story | None = None
+    left_out: int = 0  # alike and before this one, not stored (agent/thinning.py)
 
 
 @dataclass(slots=True)

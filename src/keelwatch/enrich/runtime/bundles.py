@@ -25,6 +25,9 @@ CRIO = "io.kubernetes.cri-o."
 NERDCTL = "nerdctl/"
 
 
+MAX_VOLUMES = 256
+
+
 def read_config(draft: Draft, bundle: Path) -> dict[str, Any]:
     """Take what config.json says into `draft`; return it, {} when there is none (yet)."""
     config = read_json(bundle / "config.json")
@@ -39,7 +42,17 @@ def read_config(draft: Draft, bundle: Path) -> dict[str, Any]:
         _take_containerd(draft, annotations)
     else:
         _take_plain(draft, annotations)
+    draft.put("runtime", volumes=_volumes(config.get("mounts")))
     return config
+
+
+def _volumes(mounts: object) -> tuple[str, ...]:
+    """The mount points of what comes from outside the container, as far as they are absolute paths."""
+    binds = (
+        one for one in (mounts if isinstance(mounts, list) else [])[:MAX_VOLUMES] if isinstance(one, dict)
+    )
+    found = (text(one, "destination").rstrip("/") for one in binds if one.get("type") == "bind")
+    return tuple(path for path in found if path.startswith("/"))
 
 
 def take_root(draft: Draft, config: dict[str, Any], bundle: str, holder: int, proc: Path) -> None:

@@ -37,6 +37,7 @@ class ContainerDetails:
     root_device: int = 0  # st_dev of the root file system's superblock
     upper_dir: str = ""
     lower_dirs: tuple[str, ...] = ()  # topmost first
+    volumes: tuple[str, ...] = ()  # where folders and files from outside are mounted in it
     pid: int = 0  # of the first process, as the node counts
     created: int = 0
     ended: int = 0
