@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-PAGES = ("/", "/alerts", "/logs", "/workloads", "/gaps")
+PAGES = ("/", "/alerts", "/logs", "/workloads", "/gaps", "/coverage")
 CHECKOUT = "/workloads/shop/Deployment/checkout"
 
 
