@@ -1,19 +1,24 @@
-# Keys, certificates and kubeconfigs of the cluster, made once per state folder.
+# Keys, certificates and kubeconfigs of the cluster, each made once per state folder.
 # shellcheck shell=bash
 
 make_pki() { # ADDRESS: of this machine
-    [ ! -f "$LAB/pki/complete" ] || return 0
     mkdir -p "$LAB/pki"
+    [ -f "$LAB/pki/complete" ] || make_authority "$1"
+    client admin /O=system:masters/CN=admin "$1"
+    client alice /O=developers/CN=alice "$1"
+    client controllers /CN=system:kube-controller-manager "$1"
+    client scheduler /CN=system:kube-scheduler "$1"
+    client kubelet "/O=system:nodes/CN=system:node:$NODE" "$1"
+    client proxy /CN=system:kube-proxy "$1"
+    client dns /CN=coredns "$1"
+}
+
+make_authority() { # ADDRESS
     openssl req -x509 -newkey rsa:2048 -nodes -subj "/CN=lab-ca" -days 365 \
         -keyout "$LAB/pki/ca.key" -out "$LAB/pki/ca.crt" 2>/dev/null
     openssl genrsa -out "$LAB/pki/sa.key" 2048 2>/dev/null
     openssl rsa -in "$LAB/pki/sa.key" -pubout -out "$LAB/pki/sa.pub" 2>/dev/null
     certificate apiserver /CN=kube-apiserver "$1"
-    client admin /O=system:masters/CN=admin "$1"
-    client alice /O=developers/CN=alice "$1"
-    client kubelet "/O=system:nodes/CN=system:node:$NODE" "$1"
-    client proxy /CN=system:kube-proxy "$1"
-    client dns /CN=coredns "$1"
     touch "$LAB/pki/complete"
 }
 
@@ -28,6 +33,7 @@ certificate() { # NAME SUBJECT ADDRESS
 }
 
 client() { # NAME SUBJECT ADDRESS: a certificate and a kubeconfig that works wherever it is copied to
+    [ ! -f "$LAB/$1.kubeconfig" ] || return 0
     certificate "$@"
     cat >"$LAB/$1.kubeconfig" <<C
 apiVersion: v1
