@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _image(which: str, name: str | None, file: Path) -> int:
-    made = pause_image() if which == "pause" else workload_image()
+    made = pause_image() if which == "pause" else workload_image(name or WORKLOAD_IMAGE)
     made.name = name or made.name
     print(f"{made.name} {write_archive(made, file)}")
     return 0

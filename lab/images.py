@@ -70,8 +70,9 @@ def pause_image() -> Image:
 
 
 def workload_image(name: str = WORKLOAD_IMAGE) -> Image:
-    """Busybox with its commands, loggen, toolbox, and the demo's entrypoint `checkout`."""
+    """Busybox with its commands, loggen, toolbox, the demo's entrypoint `checkout`; no two names alike."""
     files = {path: (text.encode(), 0o644) for path, text in FILES.items()}
+    files["etc/shop/release"] = (f"{name}\n".encode(), 0o644)
     files |= {path: (text.encode(), 0o755) for path, text in SCRIPTS.items()}
     files["bin/busybox"] = (BUSYBOX.read_bytes(), 0o755)
     for program in ("loggen", "toolbox"):
