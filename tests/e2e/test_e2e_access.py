@@ -310,7 +310,8 @@ def test_a_probe_with_the_same_command_makes_it_less_than_certain(world: World) 
 
 
 def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World) -> None:
-    typed = "busybox echo spoiled > /proc/1/root/etc/shop/checkout.conf; busybox true"
+    run = "busybox cp /bin/busybox /proc/1/root/tmp/tool; /proc/1/root/tmp/tool true"
+    typed = f"busybox echo spoiled > /proc/1/root/etc/shop/checkout.conf; {run}"
     words = [
         "debug",
         "-i",
@@ -333,6 +334,10 @@ def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World
     ]
     assert alerts
     assert {alert["user"] for alert in alerts} == {"alice"}
+    # The program is the target's file: it is there, and is examined there.
+    assert "Program deleted before it could be examined" not in {
+        one["rule"] for one in found["alert_records"]
+    }
 
 
 def test_an_attach_ties_to_the_process_that_ran_before(world: World) -> None:

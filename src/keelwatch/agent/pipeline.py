@@ -24,6 +24,7 @@ from keelwatch.enrich.catalog import Catalog
 from keelwatch.enrich.content import Examiner, Layers
 from keelwatch.enrich.provenance import FileHistory, with_content
 from keelwatch.model.event import Alert, Event
+from keelwatch.model.identity import Identity
 from keelwatch.model.observation import Observation
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ class Pipeline:
 
     def _examine(self, waiting: _Waiting) -> None:
         event = waiting.event
-        layers = self._layers(event.identity.container_id)
+        layers = self._layers(_whose(event).container_id)
         if waiting.overlay and not event.memfd and not layers.lower:
             self.unexamined += 1
             return
@@ -170,6 +171,13 @@ class Pipeline:
         for alert in alerts:
             self.alerts += 1
             self._outbox.add("alerts", alert_row(alert))
+
+
+def _whose(event: Event) -> Identity:
+    """Whose the program is: one container can run another's. A script is found by the runner's own way."""
+    if event.file_identity is not None and not event.process.script:
+        return event.file_identity
+    return event.identity
 
 
 def _needs_examination(event: Event, seen: Observation) -> bool:
