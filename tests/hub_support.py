@@ -40,6 +40,8 @@ run_hub(HubSettings(data=data, listen=sys.argv[2], admin_token_file=data / "admi
                     tls_cert=Path(sys.argv[3]) if len(sys.argv) > 3 else None,
                     tls_key=Path(sys.argv[4]) if len(sys.argv) > 4 else None,
                     audit_token_file=data / "audit.token",
+                    rules=tuple(map(Path, os.environ.get("KEELWATCH_TEST_RULES", "").split())),
+                    rules_fallback=True,
                     audit_logs=tuple(map(Path, os.environ.get("KEELWATCH_TEST_AUDIT_LOGS", "").split())),
                     disk_reserve=int(os.environ.get("KEELWATCH_TEST_RESERVE", 1 << 20))))
 """

@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from keelwatch.agent.health import Health
 from keelwatch.agent.metrics import serve
@@ -15,7 +14,8 @@ from keelwatch.agent.node import Agent
 from keelwatch.agent.readings import readings, rule_readings
 from keelwatch.agent.rules_watch import RulesWatch
 from keelwatch.agent.settings import AgentSettings, SettingsError
-from keelwatch.detect import RuleErrors, RuleSet, default_rules_dir, load_rules
+from keelwatch.detect import RuleErrors, RuleSet
+from keelwatch.detect.reload import RuleFiles
 from keelwatch.kit.limits import raise_open_files
 from keelwatch.kit.memory import give_back_large_blocks
 
@@ -34,23 +34,23 @@ def run_agent(settings: AgentSettings) -> int:
     raise_open_files()
     try:
         settings.check()
-        rules, problem = _first_rules(settings)
-        agent = _made(settings, rules)
+        files = _rule_files(settings)
+        agent = _made(settings, files.rules)
     except (RuleErrors, SettingsError) as errors:
         print(errors, file=sys.stderr)
         return EXIT_USAGE
-    for warning in rules.warnings:
+    for warning in files.rules.warnings:
         log.warning("%s", warning)
     closing = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _close(closing, agent))
     keeping = agent.start()
-    watch = RulesWatch(_rule_paths(settings), rules, agent.pipeline.take, keeping.tell, problem)
+    watch = RulesWatch(files, agent.pipeline.take, keeping.tell)
     agent.run(watch.start, watch.stop)
-    _serve_metrics(agent, Health(agent, keeping), watch)
+    _serve_metrics(agent, Health(agent, keeping), files)
     log.info(
         "agent of node %s is up: %d rules, sensor %s, hub %s",
-        settings.node, len(rules.rules), "on" if agent.sensor else "off", settings.hub,
+        settings.node, len(files.rules.rules), "on" if agent.sensor else "off", settings.hub,
     )  # fmt: skip
     keeping.run(closing)
     with contextlib.suppress(Exception):
@@ -70,12 +70,12 @@ def _made(settings: AgentSettings, rules: RuleSet) -> Agent:
         raise SettingsError(f"{what}; the spool must be kept there, and the agent needs root") from error
 
 
-def _serve_metrics(agent: Agent, health: Health, watch: RulesWatch) -> None:
+def _serve_metrics(agent: Agent, health: Health, files: RuleFiles) -> None:
     listen = agent.settings.metrics_listen
     if not listen:
         return
     try:
-        stop = serve(listen, [*readings(agent), *rule_readings(watch)], health.alive, health.ready)
+        stop = serve(listen, [*readings(agent), *rule_readings(files)], health.alive, health.ready)
     except OSError as error:
         log.warning("no metrics: cannot listen on %s: %s", listen, error.strerror or error)
     else:
@@ -87,17 +87,5 @@ def _close(closing: threading.Event, agent: Agent) -> None:
     agent.catalog.changed.set()
 
 
-def _first_rules(settings: AgentSettings) -> tuple[RuleSet, str]:
-    """The rules to start with, and what is wrong with the operator's own if they had to be left out."""
-    try:
-        return load_rules(_rule_paths(settings)), ""
-    except RuleErrors as errors:
-        if not (settings.rules_fallback and settings.default_rules):
-            raise
-        log.error("your rules are refused, the shipped ones are loaded:\n%s", errors)  # noqa: TRY400  # says it all
-        return load_rules([default_rules_dir()]), str(errors)
-
-
-def _rule_paths(settings: AgentSettings) -> list[Path]:
-    shipped = [default_rules_dir()] if settings.default_rules else []
-    return [*shipped, *settings.rules]
+def _rule_files(settings: AgentSettings) -> RuleFiles:
+    return RuleFiles(settings.rules, default_rules=settings.default_rules, fallback=settings.rules_fallback)

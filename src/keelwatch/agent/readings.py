@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from keelwatch.agent.metrics import Reading, Value
 from keelwatch.agent.node import Agent
-from keelwatch.agent.rules_watch import RulesWatch
+from keelwatch.detect.reload import RuleFiles
 
 PREFIX = "keelwatch_agent_"
 
@@ -24,13 +24,13 @@ def readings(agent: Agent) -> list[Reading]:
     return [*_events(agent), *_shipping(agent), *_logs(agent)]
 
 
-def rule_readings(watch: RulesWatch) -> list[Reading]:
+def rule_readings(files: RuleFiles) -> list[Reading]:
     """Metrics of the rules in force."""
     return [
-        _gauge("rules", "Rules that are loaded", lambda: watch.rules),
-        _gauge("rules_problem", "1 while changed rule files are refused", lambda: int(bool(watch.problem))),
-        _counter("rules_reloads", "Times that changed rule files were taken up", lambda: watch.reloads),
-        _counter("rules_refused", "Times that changed rule files were refused", lambda: watch.refused),
+        _gauge("rules", "Rules that are loaded", lambda: len(files.rules.rules)),
+        _gauge("rules_problem", "1 while changed rule files are refused", lambda: int(bool(files.problem))),
+        _counter("rules_reloads", "Times that changed rule files were taken up", lambda: files.reloads),
+        _counter("rules_refused", "Times that changed rule files were refused", lambda: files.refused),
     ]
 
 

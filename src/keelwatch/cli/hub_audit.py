@@ -17,6 +17,8 @@ _OPTIONS = (
                       "(repeatable)."),
     click.option("--no-default-rules", "default_rules", is_flag=True, flag_value=False, default=True,
                  help="Leave the shipped rules out."),
+    click.option("--rules-fallback", is_flag=True,
+                 help="Start with the shipped rules alone when yours have a mistake."),
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from keelwatch.hub.settings import HubSettings, SettingsError
 
 READY_SECONDS = 90.0
 _HUB_OPTIONS = ("listen", "tls_cert", "tls_key", "memory", "disk_reserve", "kubeconfig", "audit_logs")
-_BOTH = ("rules", "no_default_rules", "cluster")
+_BOTH = ("rules", "no_default_rules", "rules_fallback", "cluster")
 """What the agent's options mean for the hub, too: rules for audit events, the cluster's name."""
 _EXAMPLES = """
 keelwatch up

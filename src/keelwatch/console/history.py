@@ -43,6 +43,7 @@ class History:
         self._clock = clock
         self._started = time.monotonic()
         self.problems: list[Callable[[], list[str]]] = []  # asked for what is wrong with the hub now
+        self.own_problems: list[Callable[[], list[str]]] = []  # the same, not for everybody
         self.objects: Callable[[], dict[str, int]] = dict  # asked for what is known of the cluster
         self._late = LateOwners(database, clock)
         self.access = Sessions(database, clock, _with_objects)
@@ -159,7 +160,11 @@ class History:
         return self._intake.clocks.skew(node)
 
     def trouble(self) -> list[str]:
-        """What is wrong with the hub now, as sentences."""
+        """What is wrong now, as sentences for those who have logged in."""
+        return [problem for ask in (*self.problems, *self.own_problems) for problem in ask()]
+
+    def public_trouble(self) -> list[str]:
+        """What of it anybody may know."""
         return [problem for ask in self.problems for problem in ask()]
 
     def store(self) -> Record:

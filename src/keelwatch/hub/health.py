@@ -75,7 +75,7 @@ async def readyz(request: Request) -> PlainTextResponse:
     health: Health = request.app.state.health
     await health.ready()
     history: History = request.app.state.history
-    problems = history.trouble() if "verbose" in request.query_params else []
+    problems = history.public_trouble() if "verbose" in request.query_params else []
     return PlainTextResponse("".join(f"{line}\n" for line in ("ok", *problems)))
 
 

@@ -16,6 +16,7 @@ from keelwatch.access.watch import AccessWatch
 from keelwatch.audit.writer import AuditSettings
 from keelwatch.console.auth import Auth
 from keelwatch.console.history import History
+from keelwatch.detect.reload import RuleFiles
 from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
 from keelwatch.hub.audit import AuditService, AuditSources
@@ -25,7 +26,7 @@ from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.inventory import inventory_service
 from keelwatch.hub.pods import Pods
 from keelwatch.hub.reload import Reload
-from keelwatch.hub.rules import Rules
+from keelwatch.hub.rules import AgentRules, Rules
 from keelwatch.hub.server import Server
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.hub.tls import AutoTls
@@ -129,7 +130,8 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     trust = make_trust(settings, api, tls, intake.recorder)
     app.state.reviewer, app.state.impostors = trust.reviewer, trust.impostors
     history.problems.append(trust.problems)
-    rules = Rules(settings.rules, default_rules=settings.default_rules)
+    rules = Rules(_rule_files(settings), intake.recorder, settings.cluster)
+    history.own_problems += [rules.problems, AgentRules(database).problems]
     audit = audit_service(settings, database, intake, rules, api)
     app.state.audit = audit.writer
     history.problems.append(audit.problems)
@@ -159,6 +161,10 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     finally:
         for service in services:
             service.stop()
+
+
+def _rule_files(settings: HubSettings) -> RuleFiles:
+    return RuleFiles(settings.rules, default_rules=settings.default_rules, fallback=settings.rules_fallback)
 
 
 def audit_service(

@@ -48,6 +48,7 @@ class HubSettings:
     audit_logs: tuple[Path, ...] = ()  # files of API servers
     rules: tuple[Path, ...] = ()  # for audit events, besides the shipped ones
     default_rules: bool = True
+    rules_fallback: bool = False  # start with the shipped rules if there is a mistake in `rules`
     user: str = ""  # whom to become when started as root
     memory: int = 1_500_000_000  # of the embedded store
     disk_reserve: int = 256 << 20  # free bytes below which nothing is accepted

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from keelwatch.agent.main import _first_rules
 from keelwatch.agent.rules_watch import RulesWatch
-from keelwatch.agent.settings import AgentSettings
-from keelwatch.detect import RuleErrors, RuleSet, load_rules
+from keelwatch.detect import RuleErrors, RuleSet
+from keelwatch.detect.reload import RuleFiles, brief
 
 RULE = """
 - rule: {name}
@@ -30,9 +29,8 @@ class Seen:
         self.put(RULE.format(name="first"))
         self.taken: list[RuleSet] = []
         self.told: list[tuple[str, dict[str, object]]] = []
-        self.watch = RulesWatch(
-            [self.mount], load_rules([self.mount]), self.taken.append, lambda *said: self.told.append(said)
-        )
+        self.files = RuleFiles([self.mount], default_rules=False)
+        self.watch = RulesWatch(self.files, self.taken.append, lambda *said: self.told.append(said))
 
     def put(self, text: str) -> None:
         """Swap the whole folder by renaming a link, as the kubelet does."""
@@ -66,7 +64,7 @@ def test_a_change_is_taken_up_once(seen: Seen) -> None:
     seen.watch.look()
     assert [[rule.name for rule in rules.rules] for rules in seen.taken] == [["first", "second"]]
     assert seen.told == [("rules_loaded", {"rules": 2})]
-    assert (seen.watch.rules, seen.watch.reloads) == (2, 1)
+    assert (len(seen.files.rules.rules), seen.files.reloads) == (2, 1)
 
 
 def test_a_mistake_keeps_the_rules_and_says_where_it_is(seen: Seen) -> None:
@@ -76,8 +74,8 @@ def test_a_mistake_keeps_the_rules_and_says_where_it_is(seen: Seen) -> None:
     [(kind, detail)] = seen.told
     assert kind == "rules_refused"
     assert "own.yaml:4:" in str(detail["errors"])
-    assert "evt.tipe" in seen.watch.problem
-    assert (seen.watch.rules, seen.watch.refused) == (1, 1)
+    assert "evt.tipe" in seen.files.problem
+    assert (len(seen.files.rules.rules), seen.files.refused) == (1, 1)
 
 
 def test_mending_the_mistake_takes_the_rules_up(seen: Seen) -> None:
@@ -86,7 +84,7 @@ def test_mending_the_mistake_takes_the_rules_up(seen: Seen) -> None:
     seen.put(RULE.format(name="third"))
     seen.watch.look()
     assert [rule.name for rule in seen.taken[0].rules] == ["third"]
-    assert seen.watch.problem == ""
+    assert seen.files.problem == ""
     assert [kind for kind, _ in seen.told] == ["rules_refused", "rules_loaded"]
 
 
@@ -100,12 +98,30 @@ def test_rules_that_were_wrong_from_the_beginning(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(RULE.format(name="first").replace("evt.type", "evt.tipe"))
     with pytest.raises(RuleErrors):
-        _first_rules(AgentSettings(rules=(own,)))
-    rules, problem = _first_rules(AgentSettings(rules=(own,), rules_fallback=True))
-    assert len(rules.rules) > 30
-    assert "own.yaml:4:" in problem
+        RuleFiles([own])
+    with pytest.raises(RuleErrors):
+        RuleFiles([own], default_rules=False, fallback=True)
+    files = RuleFiles([own], fallback=True)
+    assert len(files.rules.rules) > 30
+    assert "own.yaml:4:" in files.problem
     told: list[str] = []
-    watch = RulesWatch([own], rules, lambda _: None, lambda kind, _: told.append(kind), problem)
+    watch = RulesWatch(files, lambda _: None, lambda kind, _: told.append(kind))
     watch.start()
     watch.stop()
-    assert (told, watch.refused) == (["rules_refused"], 1)
+    assert (told, files.refused) == (["rules_refused"], 1)
+
+
+def test_a_change_between_loading_and_watching_is_seen(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(RULE.format(name="first"))
+    files = RuleFiles([own], default_rules=False)
+    own.write_text(RULE.format(name="second"))
+    taken: list[RuleSet] = []
+    RulesWatch(files, taken.append, lambda *_: None).look()
+    assert [rule.name for rules in taken for rule in rules.rules] == ["second"]
+
+
+def test_many_mistakes_in_a_line() -> None:
+    assert brief("a.yaml:1:1: no") == "a.yaml:1:1: no"
+    assert brief("a.yaml:1:1: no\nb.yaml:2:1: no\nb.yaml:3:1: no") == "a.yaml:1:1: no (and 2 more)"
+    assert len(brief("x" * 5000)) <= 301
