@@ -61,6 +61,9 @@ def container(found: Objects, kind: str) -> dict[str, Any]:
         ("agent.dataPath=relative", "does not match"),
         ("hub.podDisruptionBudget.maxUnavailable=2", "want 1"),
         ("rules.notes\\.txt=x", "notes.txt"),
+        ("hub.team.label=a team", "does not match"),
+        ("hub.team.map.Shop=payments", "Shop"),
+        ("hub.team.map.shop=3", "want string"),
         ("networkPolicy.apiServerPorts={0}", "'/networkPolicy/apiServerPorts/0'"),
     ],
 )
@@ -201,6 +204,46 @@ def test_the_operators_rules() -> None:
     assert of(found, "ConfigMap", "rules")["data"] == {"shop.yaml": "- list: shops"}
     elsewhere = objects("existingRulesConfigMap=ours")
     assert not [o for o in elsewhere if o["kind"] == "ConfigMap" and "rules" in o["metadata"]["name"]]
+    for kind in ("StatefulSet", "DaemonSet"):
+        for name, all_of_it in (("keelwatch-rules", found), ("ours", elsewhere)):
+            pod = of(all_of_it, kind)["spec"]["template"]["spec"]
+            [volume] = [one for one in pod["volumes"] if one["name"] == "rules"]
+            assert volume["configMap"] == {"name": name, "optional": True}
+            [mount] = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "rules"]
+            assert f"--rules={mount['mountPath']}" in pod["containers"][0]["args"]
+            assert "--rules-fallback" in pod["containers"][0]["args"]
+
+
+def test_teams_and_scope() -> None:
+    plain = container(objects(), "StatefulSet")["args"]
+    assert "--team-label=team" in plain
+    assert not [one for one in plain if one.startswith(("--team-map", "--team-annotation", "--scope"))]
+    found = objects(
+        "hub.team.label=", "hub.team.annotation=example.org/owner", "hub.team.map.shop=payments",
+        "hub.team.map.off=no", "hub.scopeSelector=pci in (cde\\,connected)\\,!legacy",
+    )  # fmt: skip
+    arguments = container(found, "StatefulSet")["args"]
+    for one in ("--team-label=", "--team-annotation=example.org/owner",
+                "--scope-selector=pci in (cde,connected),!legacy"):  # fmt: skip
+        assert one in arguments
+    text = of(found, "ConfigMap", "teams")["data"]["teams.yaml"]
+    assert yaml.safe_load(text) == {"shop": "payments", "off": "no"}, "texts stay texts"
+    pod = of(found, "StatefulSet")["spec"]["template"]["spec"]
+    [volume] = [one for one in pod["volumes"] if one["name"] == "teams"]
+    assert volume["configMap"] == {"name": of(found, "ConfigMap", "teams")["metadata"]["name"]}
+    [mount] = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "teams"]
+    assert f"--team-map={mount['mountPath']}/teams.yaml" in arguments
+
+
+def test_another_map_of_teams_restarts_the_hub() -> None:
+    def mark(*values: str) -> Any:
+        annotations = of(objects(*values), "StatefulSet")["spec"]["template"]["metadata"]["annotations"]
+        return annotations.get("keelwatch/teams")
+
+    marks = [mark(), mark("hub.team.map.shop=a"), mark("hub.team.map.shop=b"), mark("hub.team.map.shop=b")]
+    assert marks[0] is None
+    assert len(set(marks)) == 3
+    assert marks[2] == marks[3]
 
 
 def test_lint() -> None:

@@ -32,6 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "keelwatch.agent" -}}{{ include "keelwatch.fullname" . }}-agent{{- end }}
 {{- define "keelwatch.canary" -}}{{ include "keelwatch.fullname" . }}-canary{{- end }}
 {{- define "keelwatch.authority" -}}{{ include "keelwatch.fullname" . }}-ca{{- end }}
+{{- define "keelwatch.teams" -}}{{ include "keelwatch.fullname" . }}-teams{{- end }}
 {{- define "keelwatch.rules" -}}
 {{- default (printf "%s-rules" (include "keelwatch.fullname" .)) .Values.existingRulesConfigMap }}
 {{- end }}
