@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from keelwatch import __version__
+from keelwatch.console.access_sessions import Sessions
 from keelwatch.console.late_owners import LateOwners
-from keelwatch.console.sessions import Sessions
 from keelwatch.ingest.agents import Agent
 from keelwatch.ingest.intake import Intake
 from keelwatch.query import compare, follow, histogram, records, status, timeline, workloads

@@ -1,1 +1,1 @@
-"""TEMP."""
+"""The centre's half: all its parts, wired and started in order, and its main."""

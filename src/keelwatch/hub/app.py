@@ -22,7 +22,7 @@ from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
 from keelwatch.console.pages_missing import asks_for_a_page, no_such_page
 from keelwatch.hub import health
-from keelwatch.hub.access import AccessLog
+from keelwatch.hub.request_log import AccessLog
 from keelwatch.ingest import feed
 from keelwatch.ingest import routes as ingest_routes
 from keelwatch.ingest.auth import Tokens

@@ -11,7 +11,7 @@ from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.hub.tls import AutoTls
 from keelwatch.ingest.impostors import Impostors
 from keelwatch.ingest.recorder import Recorder
-from keelwatch.ingest.reviewer import Reviewer
+from keelwatch.ingest.token_review import Reviewer
 from keelwatch.inventory import permissions
 from keelwatch.inventory.client import Api, ConnectError, connect
 

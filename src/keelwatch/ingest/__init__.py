@@ -1,1 +1,1 @@
-"""TEMP."""
+"""Agents' records come in here: who may send, what is received, what is stored, what is acknowledged."""

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from keelwatch.ingest import metrics
 from keelwatch.ingest.auth import Principal, Tokens, bearer
 from keelwatch.ingest.impostors import Impostors
-from keelwatch.ingest.reviewer import AwayError, RefusedError, Reviewer
+from keelwatch.ingest.token_review import AwayError, RefusedError, Reviewer
 
 
 async def admit(request: Request) -> Principal | JSONResponse:

@@ -1,1 +1,1 @@
-"""TEMP."""
+"""Questions as parameters become SQL here. Pure: nothing is read or written."""

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from keelwatch.ingest.auth import Principal
-from keelwatch.ingest.reviewer import (
+from keelwatch.ingest.token_review import (
     AUDIENCE,
     AWAY_SECONDS,
     FRESH_SECONDS,

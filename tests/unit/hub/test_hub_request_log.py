@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from keelwatch.hub.access import (
+from keelwatch.hub.request_log import (
     LONGEST_PATH,
     LONGEST_QUERY,
     NOBODY_A_MINUTE,
