@@ -111,7 +111,8 @@ def workload(
     if namespace != "-":
         filters["namespace"] = namespace
     try:
-        shown = view_workloads.workload_page(reader, filters)
+        by = request.query_params.get("compare", "")[:_LONGEST]
+        shown = view_workloads.workload_page(reader, filters, by)
     except FilterError as error:
         return _missing(request, viewer, "This cannot be shown", str(error))
     if shown is None:

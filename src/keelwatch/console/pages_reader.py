@@ -46,6 +46,10 @@ class HistoryReader(Reader):
         """Workloads with their instances and counts."""
         return _asked(lambda: self._history.workloads(_filter(filters)))
 
+    def compare(self, by: str, filters: Filters, limit: int) -> Record:
+        """Lines, programs or files by how many instances have them, the rarest first."""
+        return _asked(lambda: self._history.compare(by, _filter(filters), limit, 0))
+
     def histogram(self, filters: Filters, buckets: int) -> Record:
         """Log lines over time."""
         return _asked(lambda: self._history.histogram(_filter(filters), buckets))

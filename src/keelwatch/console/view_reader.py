@@ -28,6 +28,9 @@ class Reader(Protocol):
     def workloads(self, filters: Filters) -> list[Record]:
         """Workloads with their instances and counts."""
 
+    def compare(self, by: str, filters: Filters, limit: int) -> Record:
+        """Lines, programs or files by how many instances have them, as `GET /api/v1/compare` answers."""
+
     def histogram(self, filters: Filters, buckets: int) -> Record:
         """Log lines over time: from, to (RFC 3339), step (seconds), counts, stderr."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keelwatch.console.view_compare import compare_panel
 from keelwatch.console.view_logs import timeline_lines
 from keelwatch.console.view_overview import by_urgency, with_running
 from keelwatch.console.view_reader import Filters, Reader
@@ -17,8 +18,8 @@ def workloads_page(reader: Reader, filters: Filters) -> dict[str, Any]:
     return {"workloads": by_urgency(reader.workloads(filters))}
 
 
-def workload_page(reader: Reader, filters: Filters) -> dict[str, Any] | None:
-    """One workload; `None` where there is none of that name."""
+def workload_page(reader: Reader, filters: Filters, compare_by: str = "") -> dict[str, Any] | None:
+    """One workload; `None` where there is none of that name. `compare_by`: line, process or file."""
     found = reader.workloads(filters)
     if not found:
         return None
@@ -33,4 +34,5 @@ def workload_page(reader: Reader, filters: Filters) -> dict[str, Any] | None:
         "alerts": reader.rows("alerts", filters, 8)[::-1],
         "lines": timeline_lines(reader.rows("timeline", dict(filters) | {"phase": "run"}, MOST_RECORDS)),
         "needle": "",
+        "compare": compare_panel(reader, filters, compare_by),
     }
