@@ -5,6 +5,7 @@ What may be set by the environment (tools/e2e sets it for the lab's cluster):
     KUBECONFIG                the cluster (default: the lab's)
     KEELWATCH_IMAGE           the image to install (default localhost/keelwatch:dev)
     KEELWATCH_WORKLOAD_IMAGE  the workloads' image (default: the lab's)
+    KEELWATCH_NEXT_IMAGE      its next version
     KEELWATCH_HUB_PATH        a folder of the node for the hub's data; without it a volume is claimed
 """
 
@@ -17,6 +18,8 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +37,7 @@ CHART = PROJECT / "deploy/helm/keelwatch"
 KUBECONFIG = os.environ.get("KUBECONFIG", "/tmp/lab/admin.kubeconfig")
 IMAGE = os.environ.get("KEELWATCH_IMAGE", "localhost/keelwatch:dev")
 WORKLOAD_IMAGE = os.environ.get("KEELWATCH_WORKLOAD_IMAGE", "localhost/shop/checkout:1.4.2")
+NEXT_IMAGE = os.environ.get("KEELWATCH_NEXT_IMAGE", "localhost/shop/checkout:1.5.0")
 HUB_PATH = os.environ.get("KEELWATCH_HUB_PATH", "")
 PATH = f"{os.environ.get('KUBE_BIN', '/opt/kubernetes/bin')}:{os.environ['PATH']}"
 HUB_DATA = "/var/lib/keelwatch/hub"
@@ -183,6 +187,7 @@ class Hub:
 
     def __init__(self, url: str, token: str, authority: str) -> None:
         self.url = url
+        self._token, self._authority = token, authority
         self._headers = {"Authorization": f"Bearer {token}"}
         self._pool = urllib3.PoolManager(ca_cert_data=authority, retries=False, timeout=60.0)
 
@@ -197,6 +202,23 @@ class Hub:
         found = [orjson.loads(line) for line in answer.data.splitlines() if line]
         assert len(found) < 100_000, "more than one answer holds: ask for less"
         return found
+
+    def coverage(self, **parameters: Any) -> dict[str, Any]:
+        """The report, with every container."""
+        answer = self.get("/api/v1/coverage", **{"since": "2h", "limit": 1000, **parameters})
+        assert answer.status == 200, answer.data[:500]
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run keelwatch's command line against this hub."""
+        program = [sys.executable, "-m", "keelwatch.cli.main", *arguments]
+        told = {"KEELWATCH_HUB": self.url, "KEELWATCH_TOKEN": self._token, "NO_COLOR": "1"}
+        with tempfile.NamedTemporaryFile("w", suffix=".crt") as file:
+            file.write(self._authority)
+            file.flush()
+            environment = {**os.environ, **told, "KEELWATCH_CA_FILE": file.name}
+            return subprocess.run(program, capture_output=True, text=True, timeout=120, env=environment)
 
 
 class Workloads:
@@ -215,7 +237,10 @@ class Workloads:
         run("kubectl", "delete", "namespace", self.namespace, "--wait=true", seconds=180)
 
     def apply(self, kind: str, name: str, script: str, **spec: Any) -> None:
-        """Create or change a Deployment, StatefulSet, CronJob, Job or Pod that runs a shell script."""
+        """Create or change a Deployment, StatefulSet, CronJob, Job or Pod that runs a shell script.
+
+        `container` and `pod` are added to those parts of the pod's specification, `labels` to its labels.
+        """
         self.kubectl("apply", "-f", "-", text=yaml.safe_dump(_object(kind, name, script, spec)))
 
     def pods(self, app: str) -> list[str]:
@@ -261,18 +286,19 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def _object(kind: str, name: str, script: str, spec: dict[str, Any]) -> dict[str, Any]:
-    container = {"name": "main", "image": WORKLOAD_IMAGE, "imagePullPolicy": "IfNotPresent"}
-    container |= {"command": ["/bin/sh", "-c", script]}
+    container: dict[str, Any] = {"name": "main", "image": WORKLOAD_IMAGE, "imagePullPolicy": "IfNotPresent"}
+    container |= {"command": ["/bin/sh", "-c", script], **spec.pop("container", {})}
     restart = spec.pop("restart", "Never" if kind in ("Job", "CronJob", "Pod") else "Always")
     pod = {"restartPolicy": restart, "terminationGracePeriodSeconds": 1, "containers": [container]}
+    pod |= spec.pop("pod", {})
     template = {"metadata": {"labels": {"app": name, **spec.pop("labels", {})}}, "spec": pod}
-    metadata = {"name": name, "labels": {"app": name}}
+    metadata: dict[str, Any] = {"name": name, "labels": {"app": name}}
     selector = {"matchLabels": {"app": name}}
     if kind == "Pod":
         return {
             "apiVersion": "v1",
             "kind": kind,
-            "metadata": {**template["metadata"], **metadata},
+            "metadata": {"name": name, **template["metadata"]},
             "spec": pod,
         }
     if kind == "CronJob":

@@ -6,14 +6,28 @@ The tests stand in the order of the story and build on each other.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from tests.e2e_people import (
+    DAEMON_SETS,
+    Ledger,
+    admit_alice,
+    alice_types,
+    as_alice,
+    audited,
+    no_audit,
+)
 from tests.e2e_support import (
+    NEXT_IMAGE,
+    WORKLOAD_IMAGE,
+    Hub,
     Release,
     Workloads,
     claims_of,
@@ -39,6 +53,25 @@ ATTACK = (
     "printf '#!/bin/sh\\necho {mark}\\n' > /usr/local/bin/healthcheck; /usr/local/bin/healthcheck"
 )
 
+ATTACKS_RULES = {
+    "New program run in a container",
+    "Written file made executable",
+    "Program or library of the image overwritten",
+    "New script run in a container",
+}
+AGENTS_RULES = ("Privileged pod made", "Pod mounts the files of its node")
+STARTS_AND_ENDS = ("container_started", "container_ended")
+# Each step is done for real and leaves the node as it was.
+BREAKOUT = """
+toolbox setns 1 mnt /bin/true
+pattern=$(cat /proc/sys/kernel/core_pattern); echo "$pattern" > /proc/sys/kernel/core_pattern
+mkdir /tmp/seen; toolbox mount proc /tmp/seen proc; umount /tmp/seen
+mkdir -p /node/etc/kubernetes/manifests
+echo > /node/etc/kubernetes/manifests/keelwatch-e2e.yaml; rm /node/etc/kubernetes/manifests/keelwatch-e2e.yaml
+rmdir /node/etc/kubernetes/manifests /node/etc/kubernetes
+sleep 600
+"""
+
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
@@ -54,11 +87,31 @@ def release() -> Iterator[Release]:
 
 
 @pytest.fixture(scope="module")
+def ledger(release: Release) -> Ledger:
+    """What the story does. Its own ways to ask the hub are told, too, as helm's way to keep its releases
+    and the agents' pods are."""
+    known = Ledger(with_users=not no_audit())
+    entered = ("Command run in a pod", "Port forwarded to a pod")
+    known.expect(f"{release.name}-hub-0", "admin", *entered)
+    known.expect("", "admin", "Secrets read in bulk")
+    return known
+
+
+@pytest.fixture(scope="module")
 def shop(release: Release) -> Iterator[Workloads]:
-    del release  # it comes first, so that it sees all
-    made = Workloads()
-    yield made
-    made.delete()
+    """From here on the API server tells the hub what it is asked for."""
+    with audited(release):
+        made = Workloads()
+        admit_alice(made)
+        yield made
+        made.delete()
+
+
+@pytest.fixture
+def alice(shop: Workloads) -> None:
+    del shop
+    if lacks := no_audit():
+        pytest.skip(lacks)
 
 
 def pods_of(release: Release, component: str) -> list[dict[str, Any]]:
@@ -91,10 +144,20 @@ def test_an_agents_token_is_for_the_hub_only_and_names_its_pod(release: Release)
     assert claims["kubernetes.io"]["pod"]["name"] == agent["metadata"]["name"]
 
 
+def test_the_api_server_tells_what_it_is_asked_for(release: Release, shop: Workloads, alice: None) -> None:
+    with release.hub() as api:
+        asked = {"namespace": shop.namespace, "resource": "rolebindings", "verb": "create"}
+        [made, *_] = until(lambda: api.rows("audit", **asked), 30, "the audit event")
+    assert made["user"] == "admin"
+
+
 def test_every_line_of_every_instance_is_there_once(release: Release, shop: Workloads) -> None:
     shop.apply("Deployment", "web", "loggen -n 3000 -r 500 -p web; sleep 600", replicas=3)
     shop.apply("StatefulSet", "ledger", "loggen -n 2000 -r 300 -p ledger; sleep 600", replicas=2)
-    shop.apply("CronJob", "report", "loggen -n 50 -p report & sleep 0.3; kill $!", schedule="0 0 1 1 *")
+    kept = {"successfulJobsHistoryLimit": 20}
+    shop.apply(
+        "CronJob", "report", "loggen -n 50 -p report & sleep 0.3; kill $!", schedule="* * * * *", **kept
+    )
     for number in range(3):
         shop.kubectl("create", "job", f"report-{number}", "--from=cronjob/report")
     # A container that ends at once, and again and again.
@@ -120,35 +183,162 @@ def complete(api: Any, shop: Workloads, app: str, instances: int, lines: int) ->
     return len(counted) >= instances and not problems
 
 
-def test_an_attack_in_one_replica(release: Release, shop: Workloads) -> None:
+def test_an_attack_in_one_replica(release: Release, shop: Workloads, ledger: Ledger) -> None:
     victim, *others = shop.pods("web")
     assert len(others) == 2
     shop.shell(victim, ATTACK.format(mark="attacked"))
-    expected = {
-        "New program run in a container",
-        "Written file made executable",
-        "Program or library of the image overwritten",
-        "New script run in a container",
-    }
+    ledger.expect(victim, "admin", "Command run in a pod", *ATTACKS_RULES)
     with release.hub() as api:
-        alerts = until(lambda: enough(api.rows("alerts", namespace=shop.namespace), expected), 30, "alerts")
-        again = api.rows("alerts", namespace=shop.namespace)
-    assert {alert["pod"] for alert in again} == {victim}, "false alerts"
+        alerts = until(lambda: enough(programs_alerts(api, shop), ATTACKS_RULES), 30, "alerts")
+    assert {alert["pod"] for alert in alerts} == {victim}, "false alerts"
     for alert in alerts:
-        assert (alert["cluster"], alert["workload_kind"], alert["workload"]) == ("e2e", "Deployment", "web")
-        assert " workload=kubernetes " in f" {alert['identity_source']} "
-        assert alert["container"] == "main"
-        assert victim.startswith(f"web-{alert['revision']}-")
-        assert alert["image"].endswith("shop/checkout:1.4.2")
-        assert alert["image_digest"].startswith("sha256:")
+        assert_is_of_web(alert, victim)
+
+
+def programs_alerts(api: Hub, shop: Workloads) -> list[dict[str, Any]]:
+    """Alerts about what programs did, not about requests."""
+    return [one for one in api.rows("alerts", namespace=shop.namespace) if one["source"] == "syscall"]
+
+
+def assert_is_of_web(alert: dict[str, Any], pod: str) -> None:
+    assert (alert["cluster"], alert["workload_kind"], alert["workload"]) == ("e2e", "Deployment", "web")
+    assert " workload=kubernetes " in f" {alert['identity_source']} "
+    assert (alert["pod"], alert["container"]) == (pod, "main")
+    assert pod.startswith(f"web-{alert['revision']}-")
+    assert alert["image"] == WORKLOAD_IMAGE
+    assert alert["image_digest"].startswith("sha256:")
+
+
+def test_an_exec_by_alice_names_her(release: Release, shop: Workloads, alice: None, ledger: Ledger) -> None:
+    victim = shop.pods("web")[1]
+    as_alice(shop, "exec", victim, "--", "sh", "-c", ATTACK.format(mark="alice"))
+    ledger.expect(victim, "alice", "Command run in a pod", *ATTACKS_RULES)
+    with release.hub() as api:
+        session = until(lambda: the_session(api, shop, "exec"), 60, "alice's session")
+        assert (session["pod"], session["container"], session["confidence"]) == (victim, "main", "certain")
+        assert "developers" in session["groups"]
+        until(lambda: named(api, shop, victim, "alice") >= ATTACKS_RULES, 30, "alerts that name her")
+        for alert in programs_alerts(api, shop):
+            assert alert["user"] == ("alice" if alert["pod"] == victim else "admin")
+            if alert["pod"] == victim:
+                assert_is_of_web(alert, victim)
+        shown = api.cli("access", session["id"])
+    assert "alice" in shown.stdout
+    assert "/tmp/evil sleep 0" in shown.stdout, shown
+
+
+def the_session(api: Hub, shop: Workloads, kind: str) -> dict[str, Any]:
+    """Alice's session of a kind, when it is known what was done to files in it."""
+    found = api.rows("access", namespace=shop.namespace, kind=kind, user="alice")
+    assert len(found) <= 1, found
+    return found[0] if found and found[0]["files"] else {}
+
+
+def named(api: Hub, shop: Workloads, pod: str, user: str) -> set[str]:
+    """Rules whose alerts about the pod name the user."""
+    return {one["rule"] for one in programs_alerts(api, shop) if (one["pod"], one["user"]) == (pod, user)}
+
+
+def test_a_debug_by_alice_with_what_she_changed(
+    release: Release, shop: Workloads, alice: None, ledger: Ledger
+) -> None:
+    target = shop.pods("web")[2]
+    spoiled = "/etc/shop/checkout.conf"
+    words = ["debug", "-i", target, f"--image={WORKLOAD_IMAGE}", "--image-pull-policy=IfNotPresent"]
+    typed = f"echo spoiled > /proc/1/root{spoiled}"
+    with (
+        release.hub() as api,
+        alice_types(shop, *words, "--target=main", "--", "sh", text=typed),
+    ):
+        found = until(lambda: the_session(api, shop, "debug"), 60, "her debug session")
+        session = api.get(f"/api/v1/access/{found['id']}").json()
+    assert (session["pod"], session["target_container"], session["confidence"]) == (target, "main", "certain")
+    assert (spoiled, "main") in [place for root in session["tree"] for place in touched(root)]
+    requests = ("Ephemeral container added", "Attached to a pod")
+    ledger.expect(target, "alice", *requests, "File of a container changed from outside")
+    ledger.expect(target, "alice", "File reached through another process's root")
+
+
+def touched(node: dict[str, Any]) -> list[tuple[str, str]]:
+    """(path, whose) of what a process and its children did to files."""
+    own = [(doing["path"], doing["file_container"]) for doing in node["doings"]]
+    return own + [place for child in node["children"] for place in touched(child)]
+
+
+def test_a_pod_that_lives_for_less_than_a_second(release: Release, shop: Workloads) -> None:
+    shop.apply("Job", "blink", "loggen -n 200 -p blink & sleep 0.1; kill $!", labels={"team": "tills"})
+    shop.kubectl("wait", "--for=condition=complete", "job/blink", "--timeout=60s")
+    shop.kubectl("delete", "job", "blink", "--wait=true")
+    with release.hub() as api:
+        until(lambda: complete(api, shop, "blink", 1, 200), 60, "lines of blink")
+        lines = api.rows("logs", namespace=shop.namespace, workload="blink")
+        events = api.rows("events", namespace=shop.namespace, workload="blink")
+        lives = api.rows("lifecycle", namespace=shop.namespace, workload="blink")
+        pod = lines[0]["pod"]
+        assert {row["pod"] for row in api.rows("events", namespace=shop.namespace, pod=pod)} == {pod}
+        assert len(api.rows("events", namespace=shop.namespace, pod=pod)) == len(events), "none without owner"
+    for row in (*lines, *events):
+        owner = tuple(row[name] for name in ("workload_kind", "workload", "team", "pod"))
+        assert owner == ("Job", "blink", "tills", pod)
+        assert row["pod_uid"]
+        if row in lines or row["container"]:  # not the pod's sandbox
+            assert (row["container"], row["image"]) == ("main", WORKLOAD_IMAGE), row
+            assert row["image_digest"].startswith("sha256:")
+    assert any("loggen" in row["cmdline"] for row in events)
+    moments = {row["kind"]: row["time"] for row in lives if row["source"] != "kubernetes"}
+    assert seconds_of(moments["container_ended"]) - seconds_of(moments["container_started"]) < 1
+
+
+def seconds_of(stamp: str) -> float:
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", stamp)).timestamp()
+
+
+def test_a_breakout_from_a_privileged_pod(release: Release, shop: Workloads, ledger: Ledger) -> None:
+    node = {"name": "node", "hostPath": {"path": "/"}}
+    shop.apply(
+        "Pod",
+        "intruder",
+        BREAKOUT,
+        container={
+            "securityContext": {"privileged": True},
+            "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+        },
+        pod={"hostPID": True, "volumes": [node]},
+    )
+    expected = {
+        "Container process entered another namespace",
+        "Kernel control file written by a container",
+        "File system mounted in a container",
+        "Node's Kubernetes files written by a container",
+    }
+    ledger.expect("intruder", "", "*")
+    with release.hub() as api:
+        mine = until(
+            lambda: enough([a for a in programs_alerts(api, shop) if a["pod"] == "intruder"], expected),
+            60,
+            "alerts of the breakout",
+        )
+        assert {(a["workload_kind"], a["workload"], a["container"]) for a in mine} == {
+            ("Pod", "intruder", "main")
+        }
+        if no_audit():
+            return
+        asked = {"Privileged pod made", "Pod mounts the files of its node"}
+        until(
+            lambda: asked <= {a["rule"] for a in api.rows("alerts", pod="intruder", namespace=shop.namespace)}
+        )
+    ledger.expect("intruder", "admin", *asked)
 
 
 def enough(alerts: list[dict[str, Any]], rules: set[str]) -> list[dict[str, Any]]:
     return alerts if rules <= {alert["rule"] for alert in alerts} else []
 
 
-def test_own_rules_are_taken_up_and_broken_ones_change_nothing(release: Release, shop: Workloads) -> None:
+def test_own_rules_are_taken_up_and_broken_ones_change_nothing(
+    release: Release, shop: Workloads, ledger: Ledger
+) -> None:
     [pod, *_] = shop.pods("ledger")
+    ledger.expect(pod, "admin", "Command run in a pod", "Ledger read")
     before = pods_of(release, "agent")[0]["metadata"]["uid"]
     release.install(rules={"own.yaml": OWN_RULE.format(what="first")})
     with release.hub() as api:
@@ -165,7 +355,7 @@ def test_own_rules_are_taken_up_and_broken_ones_change_nothing(release: Release,
     assert pods_of(release, "agent")[0]["metadata"]["uid"] == before, "no agent was restarted for it"
 
 
-def test_an_upgrade_in_between_loses_nothing(release: Release, shop: Workloads) -> None:
+def test_an_upgrade_in_between_loses_nothing(release: Release, shop: Workloads, ledger: Ledger) -> None:
     authority, token = release.authority(), release.token()
     shop.apply("Deployment", "till", "loggen -n 6000 -r 100 -p till; sleep 600", replicas=2)
     until(lambda: len(shop.pods("till")) == 2)
@@ -176,21 +366,117 @@ def test_an_upgrade_in_between_loses_nothing(release: Release, shop: Workloads) 
         kwargs={"agent": {"podAnnotations": {"upgraded": "1"}}, "hub": {"podAnnotations": {"upgraded": "1"}}},
     )
     upgrade.start()
-    victim = shop.pods("web")[1]
     upgrade.join()
-    after = {pod["metadata"]["uid"] for pod in (*pods_of(release, "agent"), *pods_of(release, "hub"))}
+    agents = pods_of(release, "agent")
+    after = {pod["metadata"]["uid"] for pod in (*agents, *pods_of(release, "hub"))}
     assert not before & after, "all of them were replaced"
+    for agent in agents:
+        ledger.expect(agent["metadata"]["name"], DAEMON_SETS, *AGENTS_RULES)
     assert (release.authority(), release.token()) == (authority, token)
+    victim = shop.pods("ledger")[1]
     shop.shell(victim, ATTACK.format(mark="again"))
+    ledger.expect(victim, "admin", "Command run in a pod", *ATTACKS_RULES)
     with release.hub() as api:
         until(lambda: complete(api, shop, "till", 2, 6000), 120, "lines of till")
-        until(
-            lambda: [a for a in api.rows("alerts", namespace=shop.namespace) if a["pod"] == victim],
-            30,
-            "alert",
-        )
+        until(lambda: [a for a in programs_alerts(api, shop) if a["pod"] == victim], 30, "alert")
         gaps = api.rows("gaps", cause="agent_down")
     assert gaps, "the time without an agent is told"
+
+
+def test_a_rollout_to_a_new_image_is_two_revisions(release: Release, shop: Workloads) -> None:
+    image = {"image": NEXT_IMAGE}
+    shop.apply("Deployment", "web", "loggen -n 3000 -r 500 -p web; sleep 600", replicas=3, container=image)
+    shop.kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+    with release.hub() as api:
+        until(lambda: complete(api, shop, "web", 6, 3000), 90, "lines of both revisions")
+        asked = {"namespace": shop.namespace, "workload": "deployment/web"}
+        [changed] = until(lambda: api.rows("lifecycle", kind="image_changed", **asked), 30, "image_changed")
+        assert (changed["detail"]["from"], changed["detail"]["to"]) == (WORKLOAD_IMAGE, NEXT_IMAGE)
+        rolled = until(lambda: api.rows("lifecycle", kind="rolled_out", **asked)[1:], 30, "second rollout")
+        assert rolled[-1]["detail"]["images"] == [NEXT_IMAGE]
+        lines = api.rows("logs", **asked)
+        shown = api.cli("logs", "deploy/web", "-n", shop.namespace, "--since", "2h", "--tail", "100000")
+    pods = {(row["revision"], row["image"], row["image_digest"], row["pod"]) for row in lines}
+    assert len({row[:3] for row in pods}) == 2
+    assert {row[1] for row in pods} == {WORKLOAD_IMAGE, NEXT_IMAGE}
+    assert len(pods) == 6
+    assert len(re.findall(r"\bweb \d+", shown.stdout)) == 6 * 3000, shown.stderr
+
+
+def test_deleting_is_told_and_loses_nothing(release: Release, shop: Workloads) -> None:
+    shop.kubectl("patch", "cronjob", "report", "-p", '{"spec": {"suspend": true}}')
+    until(lambda: not [pod for pod in shop.pods("report") if pod], 60, "no report at work")
+    until(lambda: waiting(shop, "broken") == "CrashLoopBackOff", 90, "the broken one at rest")
+    pods = {pod["metadata"]["name"] for pod in json.loads(shop.kubectl("get", "pods", "-o", "json"))["items"]}
+    kinds = "deployments,statefulsets,cronjobs,jobs,pods"
+    shop.kubectl("delete", kinds, "--all", "--wait=true", "--timeout=120s")
+    with release.hub() as api:
+        asked = {"namespace": shop.namespace, "kind": "pod_deleted"}
+        until(lambda: pods <= {row["pod"] for row in api.rows("lifecycle", **asked)}, 60, "pods deleted")
+        until(lambda: not still_there(api, shop), 60, "containers ended")
+        instances = {"web": (6, 3000), "ledger": (2, 2000), "till": (2, 6000), "blink": (1, 200)}
+        for app, (count, lines) in {**instances, "report": (4, 50), "broken": (3, 20)}.items():
+            until(lambda a=app, i=count, n=lines: complete(api, shop, a, i, n), 30, f"lines of {app}")  # type: ignore[misc]
+        seen = {row["pod"] for row in api.rows("lifecycle", namespace=shop.namespace)}
+        runs = numbers(api.rows("logs", namespace=shop.namespace, workload="broken"), "broken")
+    assert pods <= seen
+    assert {restart for _, restart in runs} == set(range(len(runs))), "no restart is missing"
+
+
+def waiting(shop: Workloads, app: str) -> str:
+    [pod] = json.loads(shop.kubectl("get", "pods", "-l", f"app={app}", "-o", "json"))["items"]
+    [status] = pod["status"]["containerStatuses"]
+    return str(status["state"].get("waiting", {}).get("reason", ""))
+
+
+def still_there(api: Hub, shop: Workloads) -> set[str]:
+    """Containers that began and did not end."""
+    rows = api.rows("lifecycle", namespace=shop.namespace)
+    told = {kind: {row["container_id"] for row in rows if row["kind"] == kind} for kind in STARTS_AND_ENDS}
+    return told["container_started"] - told["container_ended"]
+
+
+def test_every_container_was_observed_but_for_the_upgrade(release: Release, shop: Workloads) -> None:
+    with release.hub() as api:
+        started = api.rows("lifecycle", namespace=shop.namespace, kind="container_started")
+        report = until(lambda: settled(api.coverage(namespace=shop.namespace, by="container")), 180)
+        asked = ("coverage", "-n", shop.namespace, "--since", "2h")
+        whole, low = api.cli(*asked, "--fail-under", "100"), api.cli(*asked, "--fail-under", "20")
+    containers = {one["container_id"]: one for one in report["containers"]}
+    assert {row["container_id"] for row in started} <= set(containers)
+    partly = []
+    for one in containers.values():
+        told = (one["pod"], one["container"])
+        assert not one["logs"]["missing"], (told, one["logs"])
+        assert not one["events"]["with_loss"], (told, one["events"])
+        assert not one["logs"]["with_loss"], (told, one["logs"])
+        causes = {part["cause"] for part in one["events"]["missing"]}
+        assert causes <= {"agent_down"}, (told, one)
+        partly += [one["workload"]] if causes else []
+    assert {"till", "web", "ledger"} <= set(partly), "these ran while the agent was replaced"
+    assert set(partly) <= {"till", "web", "ledger", "broken", "report"}
+    assert report["inventories"] == ["e2e"]
+    assert (whole.returncode, low.returncode) == (1, 0), whole.stdout + low.stdout
+
+
+def settled(report: dict[str, Any]) -> dict[str, Any]:
+    """The report, when nothing in it is open any more."""
+    found = [one for one in report["containers"] if one["events"]["open"] or one["logs"]["open"]]
+    return {} if found or not report["containers"] else report
+
+
+def test_no_other_alert_than_for_what_was_done(release: Release, shop: Workloads, ledger: Ledger) -> None:
+    with release.hub() as api:
+        alerts = api.rows("alerts")
+        if not no_audit():
+            until(lambda: not ledger.silent(api.rows("alerts")), 30, "an alert for each act")
+        gaps = [one for one in api.rows("gaps") if one["cause"] not in ("agent_down", "hub_down")]
+    assert not ledger.strange(alerts)
+    assert not gaps, gaps
+    for alert in alerts:
+        if alert["source"] == "syscall":
+            assert alert["namespace"] == shop.namespace
+            assert all(alert[name] for name in ("pod_uid", "workload", "container_id", "image_digest")), alert
 
 
 def test_uninstalling_keeps_the_record(release: Release, shop: Workloads) -> None:
