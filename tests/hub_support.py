@@ -69,10 +69,16 @@ def log_frame(
 
 
 def rows_frame(
-    table: str, seq: int, rows: list[dict[str, Any]], *, spool: str = "spool-1", day: str = DAY
+    table: str,
+    seq: int,
+    rows: list[dict[str, Any]],
+    *,
+    spool: str = "spool-1",
+    day: str = DAY,
+    node: str = IDENTITY.node,
 ) -> bytes:
     raw = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-    header = BatchHeader(spool, table, seq, day, len(rows), "rows", len(raw), IDENTITY.node)
+    header = BatchHeader(spool, table, seq, day, len(rows), "rows", len(raw), node)
     return encode_frame(header, compress(raw))
 
 

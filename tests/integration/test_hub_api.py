@@ -178,12 +178,13 @@ def test_a_gap_of_a_whole_node_is_its_workloads_too(hub: HubProcess) -> None:
     }  # fmt: skip
     rows = [
         {**gap, **nobody, "detail": "here"},
-        {**gap, **nobody, "node": "elsewhere", "detail": "there"},
         {**gap, **nobody, "node": "", "detail": "nowhere"},
         {**gap, "detail": "own"},
         {**gap, **DATABASE.columns(), "detail": "the database's"},
     ]
     assert hub.post(rows_frame("gaps", 1, rows)).status == 200
+    there = {**gap, **nobody, "node": "elsewhere", "detail": "there"}
+    assert hub.post(rows_frame("gaps", 1, [there], spool="spool-2", node="elsewhere")).status == 200
 
     def seen(**asked: str) -> set[str]:
         return {str(one["detail"]) for one in hub.records("gaps", **asked)}

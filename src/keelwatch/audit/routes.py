@@ -19,6 +19,7 @@ from keelwatch.audit import metrics
 from keelwatch.audit.parse import InvalidError, Parsed, parse_list
 from keelwatch.audit.writer import AuditWriter, UnavailableError
 from keelwatch.ingest.auth import Tokens, bearer
+from keelwatch.ingest.body import announced, read_body
 from keelwatch.ingest.intake import Intake, OverloadedError
 from keelwatch.ingest.metrics import UNAUTHORISED
 
@@ -39,7 +40,7 @@ async def post_audit(request: Request) -> JSONResponse:
     refusal = _authorise(request)
     if refusal:
         return refusal
-    size = _announced(request)
+    size = announced(request, MAX_REQUEST)
     if size > MAX_REQUEST:
         return _too_large()
     intake: Intake = request.app.state.intake
@@ -54,7 +55,7 @@ async def post_audit(request: Request) -> JSONResponse:
 
 
 async def _take(request: Request, size: int) -> JSONResponse:
-    body = await _body(request, size)
+    body = await read_body(request, size)
     if body is None:
         return _too_large()
     writer: AuditWriter = request.app.state.audit
@@ -85,22 +86,6 @@ def _submit(writer: AuditWriter, body: bytearray) -> tuple[Parsed, Any]:
     except InvalidError as error:
         parsed = Parsed(mistakes=[error])
     return parsed, writer.submit(parsed, "webhook", digest)
-
-
-async def _body(request: Request, size: int) -> bytearray | None:
-    """The request's body, or None if it is longer than allowed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > size:
-            return None
-    return body
-
-
-def _announced(request: Request) -> int:
-    """Content-Length; a body of unknown length counts as the largest one."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else MAX_REQUEST
 
 
 def _authorise(request: Request) -> JSONResponse | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from keelwatch.console.answers import ErrorAnswer
-from keelwatch.console.auth import ApiError, Auth
-from keelwatch.console.history import History
+from keelwatch.console.api_router import api_router, history_of
+from keelwatch.console.auth import ApiError
 from keelwatch.console.parameters import ACCESS, TAIL, openapi
 from keelwatch.console.stream import NDJSON
 from keelwatch.query.filter import Filter
@@ -18,17 +18,7 @@ from keelwatch.query.filter import Filter
 LONGEST_ID = 200
 
 
-def _allowed(request: Request) -> None:
-    auth: Auth = request.app.state.auth
-    auth.require(request)
-
-
-router = APIRouter(
-    prefix="/api/v1",
-    tags=["records"],
-    dependencies=[Depends(_allowed)],
-    responses={code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)},
-)
+router = api_router("records")
 
 
 @router.get(
@@ -42,7 +32,7 @@ async def get_sessions(
     request: Request, wanted: Annotated[Filter, Depends(ACCESS)], tail: Annotated[int, Depends(TAIL)]
 ) -> Response:
     """Sessions by which users entered containers (exec, attach, debug, port-forward), oldest first."""
-    found = await run_in_threadpool(_history(request).sessions, wanted, tail)
+    found = await run_in_threadpool(history_of(request).sessions, wanted, tail)
     lines = (orjson.dumps(session, option=orjson.OPT_APPEND_NEWLINE) for session in found)
     return Response(b"".join(lines), media_type=NDJSON)
 
@@ -50,12 +40,7 @@ async def get_sessions(
 @router.get("/access/{identifier}", summary="One access session", responses={404: {"model": ErrorAnswer}})
 async def get_session(request: Request, identifier: str) -> dict[str, Any]:
     """One session with what its trees of processes did: `tree`, `event_records`, `alert_records`."""
-    found = await run_in_threadpool(_history(request).session, identifier[:LONGEST_ID])
+    found = await run_in_threadpool(history_of(request).session, identifier[:LONGEST_ID])
     if found is None:
         raise ApiError(404, "not_found", "there is no session with this id", "`keelwatch access` lists them")
     return found
-
-
-def _history(request: Request) -> History:
-    history: History = request.app.state.history
-    return history

@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from keelwatch.console.answers import CompareAnswer, ErrorAnswer
-from keelwatch.console.auth import Auth
-from keelwatch.console.history import History
+from keelwatch.console.answers import CompareAnswer
+from keelwatch.console.api_router import api_router, history_of
 from keelwatch.console.parameters import COMPARE, openapi
 from keelwatch.query.compare import DEFAULT_LIMIT, MAX_LIMIT
 from keelwatch.query.filter import Filter
 
-
-def _allowed(request: Request) -> None:
-    auth: Auth = request.app.state.auth
-    auth.require(request)
-
-
-router = APIRouter(
-    prefix="/api/v1",
-    tags=["records"],
-    dependencies=[Depends(_allowed)],
-    responses={code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)},
-)
+router = api_router("records")
 
 
 @router.get(
@@ -39,5 +27,6 @@ async def get_compare(
     at_most: Annotated[int, Query(ge=0, le=1_000_000, description="of so many instances, 0: any")] = 0,
 ) -> CompareAnswer:
     """Lines (numbers and ids left out), programs or files, those of the fewest instances first."""
-    history: History = request.app.state.history
-    return cast(CompareAnswer, await run_in_threadpool(history.compare, by, wanted, limit, at_most))
+    return cast(
+        CompareAnswer, await run_in_threadpool(history_of(request).compare, by, wanted, limit, at_most)
+    )

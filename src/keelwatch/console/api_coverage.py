@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from keelwatch.console.answers import ErrorAnswer
-from keelwatch.console.auth import Auth
+from keelwatch.console.api_router import api_router
 from keelwatch.console.parameters import MAX_LENGTH
 from keelwatch.evidence.coverage import Coverage
 from keelwatch.evidence.question import PARAMETERS
@@ -30,17 +29,7 @@ DESCRIPTIONS = {
 }
 
 
-def _allowed(request: Request) -> None:
-    auth: Auth = request.app.state.auth
-    auth.require(request)
-
-
-router = APIRouter(
-    prefix="/api/v1",
-    tags=["evidence"],
-    dependencies=[Depends(_allowed)],
-    responses={code: {"model": ErrorAnswer} for code in (400, 401, 403, 503)},
-)
+router = api_router("evidence")
 _OPENAPI = {
     "parameters": [
         {"name": name, "in": "query", "schema": {"type": "string"}, "description": DESCRIPTIONS[name]}

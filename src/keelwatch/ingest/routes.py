@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from keelwatch.ingest import metrics
 from keelwatch.ingest.agents import ForeignError, ImpostorError
 from keelwatch.ingest.auth import Principal
+from keelwatch.ingest.body import announced, read_body
 from keelwatch.ingest.clocks import HEADER
 from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.ingest.intake import Intake, OverloadedError
@@ -40,7 +41,7 @@ async def post_batches(request: Request) -> JSONResponse:
     if isinstance(who, JSONResponse):
         return who
     intake: Intake = request.app.state.intake
-    size = _announced(request)
+    size = announced(request, MAX_REQUEST)
     if size > MAX_REQUEST:
         return _too_large()
     try:
@@ -74,7 +75,7 @@ def _address(request: Request) -> str:
 
 
 async def _take(request: Request, intake: Intake, size: int, who: Principal, received: int) -> JSONResponse:
-    body = await _body(request, size)
+    body = await read_body(request, size)
     if body is None:
         return _too_large()
     try:
@@ -108,22 +109,6 @@ async def _answer(intake: Intake, waiting: Sequence[Waiting]) -> JSONResponse:
     stored = intake.stored(spool)
     faults.point("ingest.before_answer")
     return JSONResponse({"acknowledged": {table: stored.get(table, 0) for table in sorted(tables)}})
-
-
-async def _body(request: Request, size: int) -> bytearray | None:
-    """The request's body, or None if it is longer than allowed."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > size:
-            return None
-    return body
-
-
-def _announced(request: Request) -> int:
-    """Content-Length; a body of unknown length counts as the largest one."""
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else MAX_REQUEST
 
 
 def _rejected(error: RejectedError) -> JSONResponse:

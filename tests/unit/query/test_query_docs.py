@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import keelwatch.hub.access
+import keelwatch.hub.request_log
 import keelwatch.hub.app  # its import registers the hub's metrics
 from keelwatch.console.parameters import DESCRIPTIONS
 from keelwatch.model.gap import CAUSES
@@ -36,7 +36,7 @@ def test_every_parameter() -> None:
 
 
 def test_every_metric_of_the_hub() -> None:
-    assert keelwatch.hub.access.REQUESTS in REGISTRY._collector_to_names
+    assert keelwatch.hub.request_log.REQUESTS in REGISTRY._collector_to_names
     names = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
         for metric in REGISTRY.collect()
