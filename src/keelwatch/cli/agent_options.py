@@ -36,7 +36,8 @@ _OPTIONS = (
                  show_default=True, help="How the sensor hangs on system calls."),
     click.option("--env", "environment", metavar="NAME", multiple=True, show_default=True,
                  default=defaults.DEFAULT_ENVIRONMENT, help="Environment variable to record (repeatable)."),
-    click.option("--log-root", "log_roots", type=PATH, metavar="DIR", multiple=True, show_default=True,
+    click.option("--log-root", "log_roots", metavar="DIR", multiple=True, show_default=True,
+                 type=click.Path(path_type=Path, readable=False),  # the doctor and the log say what is not
                  default=("/var/log/pods",), help="Folder with the kubelet's log files (repeatable)."),
     click.option("--spool-limit", type=Size(), default="1G", show_default=True,
                  help="Most that the spool may hold."),
