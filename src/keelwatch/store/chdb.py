@@ -7,8 +7,10 @@ that no query can take the hub down.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +20,14 @@ from typing import Any
 import chdb
 import orjson
 
-from keelwatch.store.database import BusyError, Insertion, StoreError
+from keelwatch.store.database import BusyError, Insertion, StoreError, printable
 from keelwatch.store.escape import Parameters, literal, parameters
 from keelwatch.store.insert import READ_SETTINGS, Columns, insert_sql, select_sql, source_structure
 
+_log = logging.getLogger(__name__)
+
 _DATABASE = "keelwatch"
+_START_PAUSES = (0.5, 1.0)
 _BLOCK = 8192
 _INSERT_SECONDS = 300
 _READABLE_SECONDS = 60
@@ -40,6 +45,17 @@ class Limits:
     wait_seconds: float = 10.0
 
 
+def _connected(address: str) -> Any:
+    """Start the engine. Rarely two of its threads get in each other's way at that; then once more."""
+    for pause in _START_PAUSES:
+        try:
+            return chdb.connect(address)
+        except RuntimeError as error:
+            _log.warning("the store did not open, trying again: %s", printable(str(error), 300))
+            time.sleep(pause)
+    return chdb.connect(address)
+
+
 class EmbeddedDatabase:
     """`Database` over chDB. `path` is made if it is missing."""
 
@@ -51,7 +67,7 @@ class EmbeddedDatabase:
         config = path.with_name(path.name + ".xml")
         config.write_text(_config(self._limits), encoding="utf-8")
         self._address = f"{path}?config-file={config}"
-        self._admin = chdb.connect(self._address)
+        self._admin = _connected(self._address)
         self._admin_lock = threading.Lock()
         self._run(self._admin, f"CREATE DATABASE IF NOT EXISTS {_DATABASE}")
         self._run(self._admin, f"USE {_DATABASE}")
