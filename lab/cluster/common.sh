@@ -47,7 +47,7 @@ stop() { # NAME...
         [ -f "$LAB/$name.pid" ] || continue
         pid=$(cat "$LAB/$name.pid")
         kill "$pid" 2>/dev/null || true
-        for _ in $(seq 300); do
+        for _ in $(seq 100); do
             kill -0 "$pid" 2>/dev/null || break
             sleep 0.1
         done
