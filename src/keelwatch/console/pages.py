@@ -17,10 +17,10 @@ from keelwatch.console.auth import Session
 from keelwatch.console.pages_access import router as access_router
 from keelwatch.console.pages_assets import asset
 from keelwatch.console.pages_coverage import router as coverage_router
+from keelwatch.console.pages_login import router as session_router
+from keelwatch.console.pages_login import viewer_of
 from keelwatch.console.pages_reader import reader_of
 from keelwatch.console.pages_render import render
-from keelwatch.console.pages_session import router as session_router
-from keelwatch.console.pages_session import viewer_of
 from keelwatch.console.view_format import FILTERS
 from keelwatch.console.view_reader import FilterError, Reader
 from keelwatch.model.gap import CAUSES

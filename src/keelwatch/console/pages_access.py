@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse
 
 from keelwatch.console.auth import Session
 from keelwatch.console.history import History
+from keelwatch.console.pages_login import viewer_of
 from keelwatch.console.pages_render import render
-from keelwatch.console.pages_session import viewer_of
 from keelwatch.console.view_access import FILTERS, MOST, access_page, session_page
 from keelwatch.query.access import CONFIDENCES, KINDS
 from keelwatch.query.errors import QuestionError

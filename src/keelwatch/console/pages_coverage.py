@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from keelwatch.console.auth import Session
+from keelwatch.console.pages_login import viewer_of
 from keelwatch.console.pages_render import render
-from keelwatch.console.pages_session import viewer_of
 from keelwatch.console.view_coverage import FILTERS, coverage_page
 from keelwatch.evidence.coverage import Coverage
 from keelwatch.query.errors import QuestionError

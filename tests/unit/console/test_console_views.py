@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keelwatch.console import view_alerts, view_logs, view_overview
+from keelwatch.console.pages_login import local_path
 from keelwatch.console.pages_reader import decode_cursor, encode_cursor
-from keelwatch.console.pages_session import local_path
 from keelwatch.console.view_reader import FilterError, Reader
 
 
