@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-import keelwatch.hub.request_log
 import keelwatch.hub.app  # its import registers the hub's metrics
+import keelwatch.hub.request_log
 from keelwatch.console.parameters import DESCRIPTIONS
 from keelwatch.model.gap import CAUSES
 from keelwatch.query.records import SHAPES
