@@ -287,8 +287,14 @@ def test_a_pod_that_lives_for_less_than_a_second(release: Release, shop: Workloa
             assert (row["container"], row["image"]) == ("main", WORKLOAD_IMAGE), row
             assert row["image_digest"].startswith("sha256:")
     assert any("loggen" in row["cmdline"] for row in events)
-    moments = {row["kind"]: row["time"] for row in lives if row["container"] == "main"}
-    assert seconds_of(moments["container_ended"]) - seconds_of(moments["container_started"]) < 1
+    assert {row["kind"] for row in lives} >= {"pod_started", "container_started", "container_ended"}
+    lived = [seconds_of(row["time"]) for row in (*lines, *events) if row["container"] and is_run(row)]
+    assert max(lived) - min(lived) < 1
+
+
+def is_run(row: dict[str, Any]) -> bool:
+    """A log line, or an event that is not the runtime's at work before the entrypoint."""
+    return bool(row.get("phase", "run") == "run")
 
 
 def seconds_of(stamp: str) -> float:
@@ -485,7 +491,7 @@ def test_no_other_alert_than_for_what_was_done(release: Release, shop: Workloads
     with release.hub() as api:
         alerts = [one for one in api.rows("alerts") if one["namespace"] in (*namespaces, *SYSTEM)]
         assert no_audit() or not ledger.silent(alerts)
-        gaps = api.rows("gaps", namespace=shop.namespace)
+        gaps = [one for one in api.rows("gaps") if one["namespace"] == shop.namespace]
         losses = [one for one in api.rows("gaps") if one["cause"] in LOSSES]
     assert not ledger.strange(alerts)
     assert not [one for one in (*gaps, *losses) if one["cause"] != "agent_down"]
