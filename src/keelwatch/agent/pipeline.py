@@ -18,6 +18,7 @@ from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.records import alert_row, event_row
 from keelwatch.agent.repeats import Repeats
+from keelwatch.agent.thinning import KINDS as THINNED
 from keelwatch.agent.thinning import Thinning
 from keelwatch.detect import RuleSet
 from keelwatch.enrich.catalog import Catalog
@@ -164,7 +165,9 @@ class Pipeline:
         self._send(self._repeats.take(alerts))
 
     def _volumes(self, event: Event) -> tuple[str, ...]:
-        at = self._catalog.container(event.identity.container_id) if event.identity.container_id else None
+        if event.kind not in THINNED or not event.identity.container_id:  # most events: no look-up for them
+            return ()
+        at = self._catalog.container(event.identity.container_id)
         return at.details.volumes if at is not None and at.details is not None else ()
 
     def _send(self, alerts: Iterable[Alert]) -> None:
