@@ -19,7 +19,7 @@ from keelwatch.audit import metrics
 from keelwatch.audit.parse import InvalidError, Parsed, parse_list
 from keelwatch.audit.writer import AuditWriter, UnavailableError
 from keelwatch.ingest.auth import Tokens, bearer
-from keelwatch.ingest.body import announced, read_body
+from keelwatch.ingest.body import announced, read_body, refused
 from keelwatch.ingest.intake import Intake, OverloadedError
 from keelwatch.ingest.metrics import UNAUTHORISED
 
@@ -95,23 +95,19 @@ def _authorise(request: Request) -> JSONResponse | None:
     if principal is None:
         UNAUTHORISED.labels("audit").inc()
         metrics.REFUSED.labels("unauthorised").inc()
-        return _error(401, "a valid token of the role audit is needed", {"WWW-Authenticate": "Bearer"})
+        return refused(401, "a valid token of the role audit is needed", {"WWW-Authenticate": "Bearer"})
     if principal.role not in ROLES:
         metrics.REFUSED.labels("forbidden").inc()
-        return _error(403, f"the token {principal.name!r} has the role {principal.role}, not audit")
+        return refused(403, f"the token {principal.name!r} has the role {principal.role}, not audit")
     return None
 
 
 def _too_large() -> JSONResponse:
     metrics.REFUSED.labels("too_large").inc()
     # What is left of the body is not read, so this connection is of no use any more.
-    return _error(413, f"a request has at most {MAX_REQUEST} bytes", {"Connection": "close"})
+    return refused(413, f"a request has at most {MAX_REQUEST} bytes", {"Connection": "close"})
 
 
 def _later(message: str, seconds: int) -> JSONResponse:
     metrics.REFUSED.labels("busy").inc()
-    return _error(503, message, {"Retry-After": str(seconds)})
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status, headers)
+    return refused(503, message, {"Retry-After": str(seconds)})

@@ -1,8 +1,9 @@
-"""Bodies of requests, read as far as they may go."""
+"""Bodies of what is posted to the hub, read as far as they may go, and of its refusals."""
 
 from __future__ import annotations
 
 from fastapi import Request
+from fastapi.responses import JSONResponse
 
 
 async def read_body(request: Request, size: int) -> bytearray | None:
@@ -19,3 +20,8 @@ def announced(request: Request, most: int) -> int:
     """Content-Length; a body of unknown length counts as the largest one allowed."""
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() else most
+
+
+def refused(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """A refusal as agents and the API server read it: `{"error": message}`."""
+    return JSONResponse({"error": message}, status, headers)

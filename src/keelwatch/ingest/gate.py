@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from keelwatch.ingest import metrics
 from keelwatch.ingest.auth import Principal, Tokens, bearer
+from keelwatch.ingest.body import refused
 from keelwatch.ingest.impostors import Impostors
 from keelwatch.ingest.token_review import AwayError, RefusedError, Reviewer
 
@@ -22,7 +23,7 @@ async def admit(request: Request) -> Principal | JSONResponse:
         return principal
     if principal is not None:
         metrics.REFUSED.labels("forbidden").inc()
-        return _error(403, f"the token {principal.name!r} has the role {principal.role}, not agent")
+        return refused(403, f"the token {principal.name!r} has the role {principal.role}, not agent")
     reviewer: Reviewer | None = getattr(request.app.state, "reviewer", None)
     if token is None or reviewer is None:
         return _unauthorised("a valid agent token is needed")
@@ -39,10 +40,10 @@ async def _reviewed(reviewer: Reviewer, token: str) -> Principal | JSONResponse:
         if error.status == 401:
             return _unauthorised(str(error))
         metrics.REFUSED.labels("forbidden").inc()
-        return _error(error.status, str(error))
+        return refused(error.status, str(error))
     except AwayError as error:
         metrics.REFUSED.labels("busy").inc()
-        return _error(503, str(error), {"Retry-After": str(error.seconds)})
+        return refused(503, str(error), {"Retry-After": str(error.seconds)})
 
 
 def refuse_other_node(request: Request, who: Principal, node: str, what: str) -> JSONResponse | None:
@@ -53,14 +54,10 @@ def refuse_other_node(request: Request, who: Principal, node: str, what: str) ->
     impostors: Impostors | None = getattr(request.app.state, "impostors", None)
     if impostors is not None:
         impostors.claimed(who, node, request.client.host if request.client else "", what)
-    return _error(403, f"this token is good for the node {who.node!r} only, not for {node!r}")
+    return refused(403, f"this token is good for the node {who.node!r} only, not for {node!r}")
 
 
 def _unauthorised(message: str) -> JSONResponse:
     metrics.UNAUTHORISED.labels("agent").inc()
     metrics.REFUSED.labels("unauthorised").inc()
-    return _error(401, message, {"WWW-Authenticate": "Bearer"})
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status, headers)
+    return refused(401, message, {"WWW-Authenticate": "Bearer"})

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from keelwatch.ingest import metrics
 from keelwatch.ingest.agents import ForeignError, ImpostorError
 from keelwatch.ingest.auth import Principal
-from keelwatch.ingest.body import announced, read_body
+from keelwatch.ingest.body import announced, read_body, refused
 from keelwatch.ingest.clocks import HEADER
 from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.ingest.intake import Intake, OverloadedError
@@ -85,10 +85,10 @@ async def _take(request: Request, intake: Intake, size: int, who: Principal, rec
         return _rejected(error)
     except ImpostorError as error:
         refuse_other_node(request, who, error.claimed, "batches")
-        return _error(403, str(error))
+        return refused(403, str(error))
     except ForeignError as error:
         metrics.REFUSED.labels("foreign").inc()
-        return _error(403, str(error))
+        return refused(403, str(error))
     except OSError as error:
         return _later(f"the hub cannot write: {error}", 30)
     body.clear()
@@ -123,13 +123,9 @@ def _rejected(error: RejectedError) -> JSONResponse:
 def _too_large() -> JSONResponse:
     metrics.REFUSED.labels("too_large").inc()
     # What is left of the body is not read, so this connection is of no use any more.
-    return _error(413, f"a request has at most {MAX_REQUEST} bytes", {"Connection": "close"})
+    return refused(413, f"a request has at most {MAX_REQUEST} bytes", {"Connection": "close"})
 
 
 def _later(message: str, seconds: int) -> JSONResponse:
     metrics.REFUSED.labels("busy").inc()
-    return _error(503, message, {"Retry-After": str(seconds)})
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": message}, status, headers)
+    return refused(503, message, {"Retry-After": str(seconds)})
