@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
+from keelwatch.ingest.body import refused
 from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.inventory.inventory import Inventory
 
@@ -33,9 +34,9 @@ async def get_inventory(
         return refusal
     inventory: Inventory | None = request.app.state.inventory
     if inventory is None:
-        return _error(404, "this hub has no API server to ask: start it with --kubeconfig or --in-cluster")
+        return refused(404, "this hub has no API server to ask: start it with --kubeconfig or --in-cluster")
     if not inventory.ready.is_set():
-        return _error(503, "the inventory is not there yet", {"Retry-After": "1"})
+        return refused(503, "the inventory is not there yet", {"Retry-After": "1"})
     if not inventory.has_news(node, since):
         await _news(request, inventory, node, since, wait)
     return JSONResponse(inventory.news(node, since))
@@ -61,8 +62,3 @@ async def _news(request: Request, inventory: Inventory, node: str, since: int, w
 def _call(loop: asyncio.AbstractEventLoop, came: asyncio.Event) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(came.set)
-
-
-def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    content: dict[str, Any] = {"error": message}
-    return JSONResponse(content, status, headers)
