@@ -69,13 +69,23 @@ def run(*command: str, text: str = "", seconds: float = 300.0) -> str:
     return done.stdout
 
 
-def until(what: Callable[[], Found], seconds: float = 60.0, why: str = "") -> Found:
+def until(what: Callable[[], Found], seconds: float = 120.0, why: str = "") -> Found:
     """Ask until the answer is true; fail with the last answer."""
     end = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < end, f"{why or 'not'} within {seconds:.0f} s; at last: {found!r}"
         time.sleep(0.5)
     return found
+
+
+def settle(what: Callable[[], object], quiet: float = 3.0, seconds: float = 60.0) -> None:
+    """Wait until the answer has been the same for `quiet` seconds; fail if it never is."""
+    end, since, last = time.monotonic() + seconds, time.monotonic(), what()
+    while time.monotonic() - since < quiet:
+        assert time.monotonic() < end, f"does not settle within {seconds:.0f} s; at last: {last!r}"
+        time.sleep(0.2)
+        if (now := what()) != last:
+            since, last = time.monotonic(), now
 
 
 @dataclass

@@ -27,6 +27,7 @@ from kubernetes import config
 
 from keelwatch.capture.ring import problems
 from lab.images import workload_image, write_archive
+from tests.e2e_support import until
 from tests.hub_support import HubProcess
 
 pytestmark = [pytest.mark.cluster, pytest.mark.root, pytest.mark.sensor, pytest.mark.timeout(600)]
@@ -57,13 +58,6 @@ def kubectl(*words: str, who: Path = ADMIN, stdin: str = "", check: bool = True,
     )  # fmt: skip
     assert not check or done.returncode == 0, done.stderr
     return done.stdout
-
-
-def until(what: Callable[[], Any], seconds: float = 150.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return found
 
 
 @contextmanager

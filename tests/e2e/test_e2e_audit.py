@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +20,7 @@ import yaml
 
 from keelwatch.audit.dropped import read_metrics
 from keelwatch.inventory.client import connect
+from tests.e2e_support import until
 from tests.hub_support import HubProcess
 
 pytestmark = pytest.mark.cluster
@@ -78,13 +78,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
     assert made.ready(60), made.log()
     yield made
     made.stop()
-
-
-def until(what: Callable[[], Any], seconds: float = 90.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,34 +18,15 @@ import pytest
 import urllib3
 import yaml
 
-from keelwatch.inventory.client import Api, ApiError, UnreachableError, connect
+from keelwatch.inventory.client import Api, ApiError, connect
 from keelwatch.inventory.permissions import Permission, lacking, of_the_agents, of_the_inventory
 from keelwatch.model.batch import BatchHeader, encode_frame
+from tests.e2e_support import until
 from tests.hub_support import DAY, alert_row, compress
 
 pytestmark = pytest.mark.cluster
 
 KUBECONFIG = Path(os.environ.get("KUBECONFIG", "/tmp/lab/admin.kubeconfig"))
-SECONDS = 60.0
-
-
-def until(what: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
-
-
-@pytest.fixture(scope="module")
-def api() -> Api:
-    if not KUBECONFIG.is_file():
-        pytest.skip(f"no cluster: {KUBECONFIG} is not there")
-    made = connect(KUBECONFIG)
-    try:
-        made.get("/version")
-    except (ApiError, UnreachableError) as error:
-        pytest.skip(f"no cluster: {error}")
-    return made
 
 
 def delete(api: Api, path: str) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,11 +18,12 @@ import yaml
 from keelwatch.hub.inventory import InventoryService
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.bounds import MAX_LABELS
-from keelwatch.inventory.client import Api, ApiError, UnreachableError, connect
+from keelwatch.inventory.client import Api, ApiError, connect
 from keelwatch.inventory.teams import TeamRules
 from keelwatch.store.chdb import EmbeddedDatabase
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
+from tests.e2e_support import settle, until
 
 pytestmark = pytest.mark.cluster
 
@@ -34,13 +35,6 @@ REPLICA_SETS = "/apis/apps/v1/namespaces/{}/replicasets"
 PODS = "/api/v1/namespaces/{}/pods"
 JOBS = "/apis/batch/v1/namespaces/{}/jobs"
 CRON_JOBS = "/apis/batch/v1/namespaces/{}/cronjobs"
-
-
-def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
 
 
 def delete(api: Api, path: str) -> None:
@@ -89,18 +83,6 @@ class Proxy:
         self._listener.close()
         self.flowing.set()
         self.cut()
-
-
-@pytest.fixture(scope="module")
-def api() -> Api:
-    if not KUBECONFIG.is_file():
-        pytest.skip(f"no cluster: {KUBECONFIG} is not there")
-    made = connect(KUBECONFIG)
-    try:
-        made.get("/version")
-    except (ApiError, UnreachableError) as error:
-        pytest.skip(f"no cluster: {error}")
-    return made
 
 
 class World:
@@ -243,6 +225,7 @@ def test_what_happens_while_the_hub_is_away_is_written_once_and_whole(world: Wor
     world.deployment("goes")
     assert until(lambda: hub.inventory.ready.is_set() and world.lifecycle("rolled_out", workload="goes"))
     assert until(lambda: world.lifecycle("rolled_out", workload="stays"))
+    settle(lambda: len(world.objects(workload="stays")))
     hub.stop()
     pods = {row["uid"] for row in world.objects(kind="Pod", workload="goes")}
     before = {row["uid"]: row for row in world.objects(workload="stays")}

@@ -60,7 +60,7 @@ def intake(database: Troubled, tmp_path: Path) -> Iterator[Intake]:
 
 
 def outcomes(waiting: list[Waiting]) -> list[BaseException | None]:
-    futures: list[Future[None]] = [item.stored for item in waiting]
+    futures: list[Future[None]] = [item.ticket.stored for item in waiting]
     return [future.exception(timeout=20) for future in futures]
 
 

@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 BUDGET = 6 << 20
 """Bytes read in a round: what one fsync pays for."""
 MAX_ENDED = 5_000
-IDLE = 0.2
-"""Seconds between rounds that found nothing."""
+REST = 0.4
+"""Seconds between rounds that found little: each costs an fsync here, and the hub a batch."""
+MUCH = BUDGET // 8
+"""Bytes of a round that the next one follows at once."""
 
 
 class LogThread:
@@ -31,7 +33,7 @@ class LogThread:
         self._roots = roots
         self._names: dict[str, str] = {}  # container → stream
         self._ended = LRU[str, str](MAX_ENDED)
-        self._worker = Worker("logs", self._round, IDLE)
+        self._worker = Worker("logs", self._round, REST)
         self.bytes = 0
         self.waits = 0
         self.problem = ""
@@ -80,7 +82,7 @@ class LogThread:
         if found:
             self._keep(found)
         self.bytes += found.size
-        return found.size > 0
+        return found.size >= MUCH
 
     def _keep(self, found: LogRound) -> None:
         """Make the round durable; while the spool is full the files wait on disk."""
@@ -92,7 +94,7 @@ class LogThread:
                 self.waits += 1
                 self._tell(str(error))
                 self._follower.hold()  # new files are opened, so that what is deleted meanwhile is kept
-                self._worker.closing.wait(IDLE)
+                self._worker.closing.wait(REST)
             else:
                 self._tell("")
                 return

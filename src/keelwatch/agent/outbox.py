@@ -12,11 +12,16 @@ from keelwatch.agent.records import Row
 from keelwatch.kit.worker import Worker
 from keelwatch.model.gap import Gap
 from keelwatch.ship.freeze import rows_draft
+from keelwatch.ship.lanes import lane_of
 from keelwatch.ship.spool import Spool
 
 log = logging.getLogger(__name__)
 INTERVAL = 0.1
 """Seconds that rows are gathered: what an fsync costs is paid ten times a second at most."""
+EVENTS_INTERVAL = 0.5
+"""Seconds that events are gathered when nothing is urgent: the hub pays for each batch, however small."""
+MANY_ROWS = 2_000
+"""Rows that are made durable without waiting for more."""
 MAX_ROWS = 20_000
 """Rows held in memory. Beyond, producers wait: the ring buffer then fills, which is counted."""
 
@@ -34,6 +39,7 @@ class Outbox:
         self._held_since = 0.0
         self._rows: defaultdict[str, list[Row]] = defaultdict(list)
         self._count = 0
+        self._flushed = 0.0  # monotonic seconds
         self._room = threading.Condition()
         self._worker = Worker("outbox", self._step, INTERVAL)
 
@@ -95,5 +101,14 @@ class Outbox:
             log.exception("%d rows of %s could not be kept", len(rows), table)
 
     def _step(self) -> bool:
-        self.flush()
+        if self._is_due():
+            self.flush()
+            self._flushed = time.monotonic()
         return False
+
+    def _is_due(self) -> bool:
+        """Whether anything urgent waits, or much, or anything long enough. Alerts take their events along."""
+        with self._room:
+            urgent = any(lane_of(table) == "prompt" for table in (*self._rows, *self._held))
+            much = self._count >= MANY_ROWS
+        return urgent or much or time.monotonic() - self._flushed >= EVENTS_INTERVAL

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,13 +10,37 @@ from itertools import groupby
 from keelwatch.ingest.receive import Received
 
 
+class Ticket:
+    """What a request waits for: `stored` ends with the last of its `batches`, and with the first failure.
+
+    All of them are of one table, whose writer settles them: one thread.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self.stored: Future[None] = Future()
+        self._open = batches
+        self._failure: Exception | None = None
+
+    def settle(self, failure: Exception | None) -> None:
+        """One batch more is done with. A request that was given up has cancelled its future."""
+        self._open -= 1
+        self._failure = self._failure or failure
+        if self._open or self.stored.done():
+            return
+        if self._failure is None:
+            self.stored.set_result(None)
+        else:
+            self.stored.set_exception(self._failure)
+
+
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A received batch and who waits for it. `until` is when a jump in the sequence is believed."""
+    """A received batch and whose request it is. `until` is when a jump in the sequence is believed."""
 
     batch: Received
     until: float
-    stored: Future[None] = field(default_factory=Future)
+    ticket: Ticket
+    settled: bool = False
 
     @property
     def key(self) -> tuple[str, int]:
@@ -84,8 +108,9 @@ def next_group(ready: Sequence[Waiting], limit: int) -> tuple[list[Waiting], lis
     return group, rest
 
 
-def each(items: Sequence[Waiting], action: Callable[[Future[None]], None]) -> None:
-    """Settle futures; a request that was given up has cancelled its own."""
+def settle(items: Sequence[Waiting], failure: Exception | None = None) -> None:
+    """Batches are stored, or failed, once and for all."""
     for item in items:
-        if not item.stored.done():
-            action(item.stored)
+        if not item.settled:
+            item.settled = True
+            item.ticket.settle(failure)

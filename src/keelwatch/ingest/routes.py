@@ -97,7 +97,8 @@ async def _take(request: Request, intake: Intake, size: int, who: Principal, rec
 
 
 async def _answer(intake: Intake, waiting: Sequence[Waiting]) -> JSONResponse:
-    futures = [asyncio.wrap_future(item.stored) for item in waiting]
+    tickets = dict.fromkeys(item.ticket for item in waiting)
+    futures = [asyncio.wrap_future(ticket.stored) for ticket in tickets]
     results = await asyncio.gather(*futures, return_exceptions=True)
     failure = next((result for result in results if isinstance(result, BaseException)), None)
     if isinstance(failure, StoreUnavailableError):

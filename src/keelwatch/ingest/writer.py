@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keelwatch.ingest import metrics
-from keelwatch.ingest.plan import Plan, Waiting, each, next_group, plan
+from keelwatch.ingest.plan import Plan, Ticket, Waiting, next_group, plan, settle
 from keelwatch.ingest.quarantine import Quarantine
 from keelwatch.ingest.receive import Received, day_start, discard
 from keelwatch.ingest.recorder import Recorder
@@ -85,9 +85,10 @@ class TableWriter:
         self._thread.join()
 
     def submit(self, batches: Sequence[Received]) -> list[Waiting]:
-        """Hand batches over; each one's future ends when it is durable."""
+        """Hand the batches of a request over; their ticket ends when all of them are durable."""
         until = time.monotonic() + self._settings.hold
-        waiting = [Waiting(batch, until) for batch in batches]
+        ticket = Ticket(len(batches))
+        waiting = [Waiting(batch, until, ticket) for batch in batches]
         metrics.QUEUED_BATCHES.labels(self.table).inc(len(waiting))
         self._queue.put(waiting)
         return waiting
@@ -147,12 +148,12 @@ class TableWriter:
         self._unsure = True
         reason = error.brief if isinstance(error, StoreError) else str(error)
         _log.error("could not write to %s: %s", self.table, reason)
-        open_items = [item for item in waiting if not item.stored.done()]
+        open_items = [item for item in waiting if not item.settled]
         self._held = []
         for item in open_items:
             metrics.BATCHES.labels(self.table, "failed").inc()
             self._done(item)
-        each(open_items, lambda future: future.set_exception(StoreUnavailableError(reason)))
+        settle(open_items, StoreUnavailableError(reason))
 
     def _repeats(self, items: Sequence[Waiting]) -> list[Waiting]:
         """Acknowledge what is stored; return what fills a hole that an earlier jump left."""
@@ -161,7 +162,7 @@ class TableWriter:
             if item not in missing:
                 metrics.BATCHES.labels(self.table, "repeated").inc()
                 self._done(item)
-                each([item], lambda future: future.set_result(None))
+                settle([item])
         return missing
 
     def _is_stored(self, batch: Received) -> bool:
@@ -230,7 +231,7 @@ class TableWriter:
         for item in group:
             batch = item.batch
             self._highest[batch.spool] = max(batch.seq, self._highest.get(batch.spool, 0))
-        each(group, lambda future: future.set_result(None))
+        settle(group)
         for item in group:
             batch = item.batch
             metrics.BATCHES.labels(self.table, outcome).inc()

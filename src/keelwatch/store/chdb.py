@@ -20,9 +20,10 @@ from typing import Any
 import chdb
 import orjson
 
+from keelwatch.store.bundle import STAMP, bundled
 from keelwatch.store.database import BusyError, Insertion, StoreError, printable
 from keelwatch.store.escape import Parameters, literal, parameters
-from keelwatch.store.insert import READ_SETTINGS, Columns, insert_sql, select_sql, source_structure
+from keelwatch.store.insert import READ_SETTINGS, Columns, Reading, insert_sql, select_sql, source_structure
 
 _log = logging.getLogger(__name__)
 
@@ -112,16 +113,16 @@ class EmbeddedDatabase:
     def insert(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
-        source, spool, seq, row = _file_source(insertion, columns)
-        self._write(insertion.table, insert_sql(insertion, columns, source, spool, seq, row))
+        with bundled(insertion) as path:
+            self._write(insertion.table, insert_sql(insertion, columns, _reading(path, insertion, columns)))
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
-        source, spool, seq, row = _file_source(insertion, columns)
-        select = select_sql(insertion, columns, source, spool, seq, row)
         settings = f"{READ_SETTINGS}, max_execution_time = {_READABLE_SECONDS}"
-        self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
+        with bundled(insertion) as path:
+            select = select_sql(insertion, columns, _reading(path, insertion, columns))
+            self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
         """The columns of a table, as the engine knows them."""
@@ -197,20 +198,18 @@ def _blocks(stream: Any) -> Iterator[bytes]:
         raise StoreError(str(error)) from error
 
 
-def _file_source(insertion: Insertion, columns: Columns) -> tuple[str, str, str, str]:
-    """The `file()` that reads all batches at once, and where spool, seq and row stand in it.
-
-    The files are called `<spool>~<seq>~<anything>.zst` and lie in one folder; no part holds a
-    character that means something in the engine's globs (ingest checks the spool's name).
-    """
-    folder = insertion.sources[0].path.parent
-    names = ",".join(source.path.name for source in insertion.sources)
-    glob = f"{folder}/{{{names}}}" if len(insertion.sources) > 1 else f"{folder}/{names}"
+def _reading(path: Path, insertion: Insertion, columns: Columns) -> Reading:
+    """How a bundle is read. A record without its stamp is none that the bundle's maker has seen."""
     kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
-    structure = source_structure(insertion, columns)
-    file = f"file({literal(glob)}, '{kind}', {literal(structure)}, 'zstd')"
-    stem = "splitByChar('~', substring(_file, 1, length(_file) - 4))"
-    return file, f"{stem}[1]", f"toUInt64({stem}[2])", "_row_number"
+    structure = f"{STAMP}, {source_structure(insertion, columns)}"
+    unseen = "throwIf(spool_ = '' OR _row_number < begin_, 'the batch holds what is not a record a line')"
+    return Reading(
+        source=f"file({literal(str(path))}, '{kind}', {literal(structure)}, 'none')",
+        spool="spool_",
+        seq="seq_",
+        row=f"(_row_number - begin_ + {unseen})",
+        node="node_",
+    )
 
 
 def _writer_settings(limits: Limits) -> str:

@@ -7,14 +7,14 @@ stored; one that is still under way then is seen only by replicated tables, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
 
 from keelwatch.store.database import Insertion, Source, StoreError
 from keelwatch.store.escape import Parameters, literal
-from keelwatch.store.insert import Columns, insert_sql, select_sql, source_structure
+from keelwatch.store.insert import Columns, Reading, insert_sql, select_sql, source_structure
 
 _SETTINGS = {
     "date_time_output_format": "iso",
@@ -111,12 +111,20 @@ def _blocks(stream: Any) -> Iterator[bytes]:
         raise StoreError(str(error)) from error
 
 
-def batch_sql(insertion: Insertion, columns: Columns, source: Source, make: Any) -> str:
+def batch_sql(
+    insertion: Insertion,
+    columns: Columns,
+    source: Source,
+    make: Callable[[Insertion, Columns, Reading], str],
+) -> str:
     """The statement for one batch whose bytes are sent behind it."""
     structure = source_structure(insertion, columns)
     kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
-    row = "rowNumberInAllBlocks()"
-    sql = make(
-        insertion, columns, f"input({literal(structure)})", literal(source.spool), str(source.seq), row
+    reading = Reading(
+        source=f"input({literal(structure)})",
+        spool=literal(source.spool),
+        seq=str(source.seq),
+        row="rowNumberInAllBlocks()",
+        node=literal(source.node),
     )
-    return f"{sql} FORMAT {kind}"
+    return f"{make(insertion, columns, reading)} FORMAT {kind}"

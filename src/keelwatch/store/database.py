@@ -21,6 +21,7 @@ _LONGEST_BRIEF = 300
 
 QUERY_TOO_LARGE = 241
 QUERY_TOO_LONG = 159
+_INCORRECT_DATA = 117
 
 
 class StoreError(RuntimeError):
@@ -35,6 +36,13 @@ class StoreError(RuntimeError):
     def brief(self) -> str:
         """One short line for logs and answers: the engine quotes records, which are not ours to spread."""
         return printable(str(self), _LONGEST_BRIEF)
+
+
+class UnreadableError(StoreError):
+    """A batch's bytes are not what its header says; the engine was not asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"Code: {_INCORRECT_DATA}. {message}")
 
 
 class BusyError(StoreError):

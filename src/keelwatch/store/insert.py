@@ -1,10 +1,12 @@
 """SQL that turns shipped batches into rows: the engine splits and parses, Python does not.
 
-`spool` and `seq` are expressions, because an embedded store reads many files in one statement
-(they are in the file's name), while a server gets one batch at a time.
+Where a record's origin comes from is an expression, because an embedded store reads many batches in one
+statement (each record carries a stamp), while a server gets one batch at a time.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.model.logchunk import STRUCTURE
@@ -27,13 +29,25 @@ ONE_PART = (
 )
 READ_SETTINGS = (
     "input_format_skip_unknown_fields = 1, input_format_null_as_default = 1, "
-    "input_format_parallel_parsing = 0, format_binary_max_string_size = 67108864"
+    "input_format_parallel_parsing = 0, format_binary_max_string_size = 67108864, "
+    f"input_format_max_block_size_bytes = {8 << 20}"
 )
 
 _SPARE_ROWS = 100_000
 
 FOREIGN_ROWS = "the batch holds rows of another node than its own"
 """The engine's error for a batch whose rows do not say what its header says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The expressions behind FROM and for a record's batch: spool, seq, the row's index, the node."""
+
+    source: str
+    spool: str
+    seq: str
+    row: str
+    node: str
 
 
 def chunk_structure() -> str:
@@ -58,30 +72,29 @@ def source_structure(insertion: Insertion, columns: Columns) -> str:
     return chunk_structure() if insertion.format == "chunks" else row_structure(columns)
 
 
-def insert_sql(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
-    """The whole INSERT. `row` is the expression of the row's index in its file (rows format)."""
+def insert_sql(insertion: Insertion, columns: Columns, reading: Reading) -> str:
+    """The whole INSERT."""
     names = ", ".join(columns)
-    select = select_sql(insertion, columns, source, spool, seq, row)
+    select = select_sql(insertion, columns, reading)
     return f"INSERT INTO {insertion.table} ({names}) {select} SETTINGS {ONE_PART}, {READ_SETTINGS}"
 
 
-def select_sql(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
+def select_sql(insertion: Insertion, columns: Columns, reading: Reading) -> str:
     """The SELECT that gives the table's columns in order."""
-    if insertion.format == "chunks":
-        return _chunks(insertion, columns, source, spool, seq)
-    return _rows(insertion, columns, source, spool, seq, row)
+    make = _chunks if insertion.format == "chunks" else _rows
+    return make(insertion, columns, reading)
 
 
-def _rows(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str, row: str) -> str:
-    origin = {
-        "spool": spool,
-        "seq": seq,
-        "row": _bounded(insertion, row),
+def _rows(insertion: Insertion, columns: Columns, reading: Reading) -> str:
+    own = {
+        "spool": reading.spool,
+        "seq": reading.seq,
+        "row": _bounded(insertion, reading.row),
         "day": f"toDate({literal(insertion.day)})",
+        "node": f"if({_no_foreign(reading)}, node, '')",
     }
-    own = {**origin, "node": f"if({_no_foreign(insertion, spool)}, node, '')"}
     chosen = [_row_value(name, kind, own) for name, kind in columns.items()]
-    return f"SELECT {', '.join(chosen)} FROM {source}"
+    return f"SELECT {', '.join(chosen)} FROM {reading.source}"
 
 
 def _bounded(insertion: Insertion, row: str) -> str:
@@ -93,14 +106,9 @@ def _bounded(insertion: Insertion, row: str) -> str:
     return f"toUInt32({row} + throwIf({row} > {limit}, 'the batch holds more rows than announced'))"
 
 
-def _no_foreign(insertion: Insertion, spool: str) -> str:
+def _no_foreign(reading: Reading) -> str:
     """True, or an error for a row that names another node than the header of its batch."""
-    nodes = {source.spool: source.node for source in insertion.sources if source.node}
-    if not nodes:
-        return "1"
-    spools, names = (f"[{', '.join(map(literal, part))}]" for part in (nodes.keys(), nodes.values()))
-    expected = f"transform({spool}, {spools}, {names}, '')"
-    foreign = f"node != '' AND {expected} != '' AND {expected} != node"
+    foreign = f"node != '' AND {reading.node} != '' AND {reading.node} != node"
     return f"throwIf({foreign}, {literal(FOREIGN_ROWS)}) = 0"
 
 
@@ -162,14 +170,14 @@ _AS_UTC = (
 )
 
 
-def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq: str) -> str:
+def _chunks(insertion: Insertion, columns: Columns, reading: Reading) -> str:
     values = {**_LOG_VALUES, "row": _bounded(insertion, "row_"), "day": f"toDate({literal(insertion.day)})"}
     return _CHUNKS.format(
         chosen=", ".join(values.get(name, name) for name in columns),
         identity=_IDENTITY,
-        no_foreign=_no_foreign(insertion, spool),
-        spool=spool,
-        seq=seq,
+        no_foreign=_no_foreign(reading),
+        spool=reading.spool,
+        seq=reading.seq,
         as_cri=_AS_CRI,
         as_utc=_AS_UTC,
         heads="'Z stdout F ', 'Z stdout P ', 'Z stderr F ', 'Z stderr P '",
@@ -178,7 +186,7 @@ def _chunks(insertion: Insertion, columns: Columns, source: str, spool: str, seq
         first_time=_edge_time(1),
         last_time=_edge_time(-1),
         fallback=insertion.fallback_time,
-        source=source,
+        source=reading.source,
     )
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keelwatch.ingest.plan import Waiting, next_group, plan
+from keelwatch.ingest.plan import Ticket, Waiting, next_group, plan
 from keelwatch.ingest.receive import Received
 from keelwatch.model.batch import BatchHeader
 
 
 def waiting(spool: str, seq: int, until: float = 10.0, day: str = "2026-01-15", size: int = 1) -> Waiting:
     header = BatchHeader(spool, "logs", seq, day, 1, "chunks", size)
-    return Waiting(Received(header, Path("/nowhere"), size), until)
+    return Waiting(Received(header, Path("/nowhere"), size), until, Ticket(1))
 
 
 def keys(items: list[Waiting]) -> list[tuple[str, int]]:
