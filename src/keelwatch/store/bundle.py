@@ -1,4 +1,4 @@
-"""Many batches as one file, which the embedded engine reads in one go.
+"""Many batches as few files, which the embedded engine reads in one go.
 
 Each file costs the engine milliseconds, however little is in it, and a hub of many agents gets hundreds
 of small batches a second (docs/decisions/0015-bundles.md). So the batches of a group are written behind
@@ -26,25 +26,32 @@ from keelwatch.model.logchunk import encode_string, split_chunks
 from keelwatch.store.database import Insertion, Source, UnreadableError
 
 STAMP = "spool_ LowCardinality(String), seq_ UInt64, node_ LowCardinality(String), begin_ UInt64"
-"""The columns in front of each record: of whom it is, and the index of its batch's first record."""
+"""The columns in front of each record: of whom it is, and the index of its batch's first record in the file."""
 
+_ENOUGH = 4 << 20
+"""Bytes of a file, or one batch more: the engine reads files side by side."""
 _BLOCK = 1 << 20
 _NUMBER = struct.Struct("<Q")
 
 
 @contextmanager
-def bundled(insertion: Insertion) -> Iterator[Path]:
-    """Yield a file of all batches' stamped records; raise UnreadableError for what cannot be stamped."""
-    path = insertion.sources[0].path.with_name(f"{secrets.token_hex(8)}.bundle")
+def bundled(insertion: Insertion) -> Iterator[str]:
+    """Yield the glob of files with all batches' stamped records; raise UnreadableError for what is none."""
+    folder, name = insertion.sources[0].path.parent, secrets.token_hex(8)
     write = _write_chunks if insertion.format == "chunks" else _write_rows
+    waiting = list(insertion.sources)
+    paths: list[Path] = []
     try:
-        with path.open("wb") as file:
-            begin = 0
-            for source in insertion.sources:
-                begin += write(file, source, begin)
-        yield path
+        while waiting or not paths:
+            paths.append(folder / f"{name}.{len(paths)}.bundle")
+            with paths[-1].open("wb") as file:
+                begin = 0
+                while waiting and file.tell() < _ENOUGH:
+                    begin += write(file, waiting.pop(0), begin)
+        yield f"{folder}/{name}.{{{','.join(map(str, range(len(paths))))}}}.bundle"
     finally:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def _write_rows(file: BinaryIO, source: Source, begin: int) -> int:

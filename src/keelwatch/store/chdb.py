@@ -113,15 +113,15 @@ class EmbeddedDatabase:
     def insert(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
-        with bundled(insertion) as path:
-            self._write(insertion.table, insert_sql(insertion, columns, _reading(path, insertion, columns)))
+        with bundled(insertion) as files:
+            self._write(insertion.table, insert_sql(insertion, columns, _reading(files, insertion, columns)))
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
         settings = f"{READ_SETTINGS}, max_execution_time = {_READABLE_SECONDS}"
-        with bundled(insertion) as path:
-            select = select_sql(insertion, columns, _reading(path, insertion, columns))
+        with bundled(insertion) as files:
+            select = select_sql(insertion, columns, _reading(files, insertion, columns))
             self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
@@ -198,13 +198,13 @@ def _blocks(stream: Any) -> Iterator[bytes]:
         raise StoreError(str(error)) from error
 
 
-def _reading(path: Path, insertion: Insertion, columns: Columns) -> Reading:
-    """How a bundle is read. A record without its stamp is none that the bundle's maker has seen."""
+def _reading(files: str, insertion: Insertion, columns: Columns) -> Reading:
+    """How bundles are read. A record without its stamp is none that the bundle's maker has seen."""
     kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
     structure = f"{STAMP}, {source_structure(insertion, columns)}"
     unseen = "throwIf(spool_ = '' OR _row_number < begin_, 'the batch holds what is not a record a line')"
     return Reading(
-        source=f"file({literal(str(path))}, '{kind}', {literal(structure)}, 'none')",
+        source=f"file({literal(files)}, '{kind}', {literal(structure)}, 'none')",
         spool="spool_",
         seq="seq_",
         row=f"(_row_number - begin_ + {unseen})",
