@@ -26,7 +26,7 @@ from keelwatch.model.logchunk import encode_string, split_chunks
 from keelwatch.store.database import Insertion, Source, UnreadableError
 
 STAMP = "spool_ LowCardinality(String), seq_ UInt64, node_ LowCardinality(String), begin_ UInt64"
-"""The columns in front of each record: of whom it is, and the index of its batch's first record in the file."""
+"""The columns in front of each record: of whom it is, and the index in its file of its batch's first one."""
 
 _ENOUGH = 4 << 20
 """Bytes of a file, or one batch more: the engine reads files side by side."""
