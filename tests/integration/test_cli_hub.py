@@ -102,6 +102,27 @@ def test_rules_are_checked_before_anything_starts(up: Commands, tmp_path: Path) 
     assert not (tmp_path / "data").exists()
 
 
+def test_with_the_fallback_both_start_and_say_what_they_left_out(up: Commands, tmp_path: Path) -> None:
+    rules = tmp_path / "mine.yaml"
+    rules.write_text("- rule: x\n  desc: x\n  condition: nosuch\n  output: x\n  priority: ERROR\n")
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        hub, metrics = (f"127.0.0.1:{each.getsockname()[1]}" for each in (one, two))
+    own = ("--data", str(tmp_path / "data"), "--listen", hub, "--metrics-listen", metrics, "--no-config")
+    running = up.start("up", *own, "--no-sensor", "--no-logs", "--rules", str(rules), "--rules-fallback")
+    asked = ("--hub", f"http://{hub}", "--token-file", str(tmp_path / "data" / "login.token"))
+    try:
+        deadline = time.monotonic() + 40
+        while "lifecycle" not in (told := up.start("status", *asked, "-o", "json").communicate()[0]):
+            assert time.monotonic() < deadline, told
+            time.sleep(0.5)
+    finally:
+        running.terminate()
+        said = running.communicate(timeout=60)[1]
+    assert said.count(f"{rules}:3:14: unknown macro 'nosuch'") == 2, said
+
+
 def test_an_agent_that_fails_is_no_success(up: Commands, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "agent").write_text("in the way")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +23,12 @@ from keelwatch.store.migrate import migrate
 DAY = "2026-01-15"
 ROW = (
     orjson.dumps({"time": 1768435200000000000, "what": "events", "cause": "decode", "node": "node-a"}) + b"\n"
+)
+FORGED = (
+    orjson.dumps(
+        {"spool_": "victim", "seq_": 77, "node_": "node-v", "begin_": 0, "what": "forged", "node": "node-v"}
+    )
+    + b"\n"
 )
 numbers = count(1)
 
@@ -60,8 +68,13 @@ HOSTILE = {
     "an object on lines of its own": b'{"what":"events","x":[\n{"y":1}]}\n',
     "an indented object": ROW + b" " + ROW,
     "a row before its stamp": b" " + ROW,
-    "an own stamp": b'{"spool_":"good","seq_":1,"begin_":0,"what":"events"}\n',
-    "an own stamp behind": b'{"what":"events","spool_":"good"}\n',
+    "an empty object behind": ROW.strip() + b" {}\n",
+    "one that closes early": b'{"what":"x"}{"what":"y"}\n',
+    "one behind a carriage return": ROW.strip() + b"\r" + ROW,
+    "one behind a line feed and a blank": ROW + b" " + FORGED,
+    "a forged one behind": ROW.strip() + FORGED,
+    "a forged one behind a comma": ROW.strip() + b"," + FORGED,
+    "a forged one, and one too few": b'{"what":"x","x":[\n{"y":1}]}' + FORGED,
     "an empty object": b"{}\n",
     "no JSON": b"\xff\xfe\n",
 }
@@ -102,6 +115,59 @@ def test_an_announced_column_of_the_stamp_is_not_the_origin(clean: EmbeddedDatab
     clean.insert(insertion(mine))
     (found,) = clean.lookup("SELECT spool, seq, row, toString(day) AS day FROM gaps")
     assert found == {"spool": "good", "seq": mine.seq, "row": 0, "day": DAY}
+
+
+def test_stamps_of_the_senders_own_mean_nothing(clean: EmbeddedDatabase, tmp_path: Path) -> None:
+    mine = source(tmp_path, FORGED.replace(b"node-v", b"node-a"))
+    clean.insert(insertion(mine))
+    assert clean.lookup("SELECT spool, seq FROM gaps") == [{"spool": "good", "seq": mine.seq}]
+
+
+def test_names_of_the_stamp_are_known_to_nobody_before(tmp_path: Path) -> None:
+    mine = insertion(source(tmp_path, ROW))
+    with bundled(mine) as one, bundled(mine) as other:
+        names = {one.spool, one.seq, one.node, one.begin, other.spool, other.seq, other.node, other.begin}
+    assert len({name.partition("_")[2] for name in names}) == 8
+    assert min(len(name.partition("_")[2]) for name in names) == 16
+
+
+@pytest.mark.parametrize("megabytes", [2, 64])
+def test_stamps_cannot_fill_the_disk(tmp_path: Path, megabytes: int) -> None:
+    mine = source(tmp_path, b"{" + b"\n{" * (megabytes << 19), "s" * 128)
+    mine = replace(mine, size=megabytes << 21)
+    tracemalloc.start()
+    with pytest.raises(UnreadableError, match="too small"), bundled(insertion(mine)):
+        pass
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+    assert not list(tmp_path.glob("*.bundle"))
+
+
+def test_a_body_cannot_be_larger_than_it_says(tmp_path: Path) -> None:
+    mine = replace(source(tmp_path, ROW * 100), size=100 * len(ROW) - 1)
+    with pytest.raises(UnreadableError, match="unpacks to more"), bundled(insertion(mine)):
+        pass
+
+
+def test_there_are_not_too_many_chunks(tmp_path: Path) -> None:
+    mine = source(tmp_path, bytes(4 << 20))
+    with (
+        pytest.raises(UnreadableError, match="more than 100000 chunks"),
+        bundled(replace(insertion(mine), format="chunks")),
+    ):
+        pass
+
+
+def test_lines_that_end_with_a_block_are_stamped(clean: EmbeddedDatabase, tmp_path: Path) -> None:
+    """Rows of such a length that a block of the reader ends before, behind and in a line's end."""
+    for length in (64, 128, 127, 1000):
+        row = orjson.dumps({"what": "events", "detail": ""}) + b"\n"
+        row = orjson.dumps({"what": "events", "detail": "x" * (length - len(row))}) + b"\n"
+        assert len(row) == length
+        mine = source(tmp_path, row * 5000, f"of-{length}", 5000)
+        clean.insert(insertion(mine, source(tmp_path, ROW, f"behind-{length}")))
+        found = "SELECT count() AS n, max(row) AS last FROM gaps WHERE spool = {spool:String}"
+        assert clean.lookup(found, {"spool": mine.spool}) == [{"n": 5000, "last": 4999}]
 
 
 def test_a_body_of_several_zstd_frames_is_read_to_its_end(clean: EmbeddedDatabase, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ MAX_ENDED = 5_000
 REST = 0.4
 """Seconds between rounds that found little: each costs an fsync here, and the hub a batch."""
 MUCH = BUDGET // 8
-"""Bytes of a round that the next one follows at once."""
+"""Bytes of a round that the next one follows at once. Docker can empty a file in place, and what was not
+read by then is gone: beside such logs whatever was found is followed at once."""
 
 
 class LogThread:
@@ -33,6 +34,7 @@ class LogThread:
         self._roots = roots
         self._names: dict[str, str] = {}  # container → stream
         self._ended = LRU[str, str](MAX_ENDED)
+        self._emptied_in_place = False
         self._worker = Worker("logs", self._round, REST)
         self.bytes = 0
         self.waits = 0
@@ -54,6 +56,7 @@ class LogThread:
         details = at.details
         if details is None or not details.log_path or not details.log_format:
             return
+        self._emptied_in_place |= details.log_format == "json-file"
         path = Path(details.log_path)
         name = self._names[at.id] = path_stream(self._follower, path) or at.id
         not_before = time.monotonic() + hold if hold else 0.0
@@ -82,7 +85,7 @@ class LogThread:
         if found:
             self._keep(found)
         self.bytes += found.size
-        return found.size >= MUCH
+        return found.size >= (1 if self._emptied_in_place else MUCH)
 
     def _keep(self, found: LogRound) -> None:
         """Make the round durable; while the spool is full the files wait on disk."""

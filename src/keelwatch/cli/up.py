@@ -98,7 +98,9 @@ class _Hub:
 
 
 def _check_rules(options: dict[str, Any]) -> None:
-    """A mistake in a rule is said before anything is started."""
+    """A mistake in a rule is said before anything is started, unless both shall start without it."""
+    if options["rules_fallback"]:
+        return
     shipped = () if options["no_default_rules"] else (default_rules_dir(),)
     try:
         load_rules([*shipped, *options["rules"]])

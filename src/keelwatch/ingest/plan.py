@@ -11,21 +11,22 @@ from keelwatch.ingest.receive import Received
 
 
 class Ticket:
-    """What a request waits for: `stored` ends with the last of its `batches`, and with the first failure.
+    """What a request waits for: `stored` ends when all its `batches` have, with the first failure if any.
 
     All of them are of one table, whose writer settles them: one thread.
     """
 
     def __init__(self, batches: int) -> None:
         self.stored: Future[None] = Future()
+        self.stored.set_running_or_notify_cancel()  # a request that is given up cannot end it meanwhile
         self._open = batches
         self._failure: Exception | None = None
 
     def settle(self, failure: Exception | None) -> None:
-        """One batch more is done with. A request that was given up has cancelled its future."""
+        """One batch more is done with."""
         self._open -= 1
         self._failure = self._failure or failure
-        if self._open or self.stored.done():
+        if self._open:
             return
         if self._failure is None:
             self.stored.set_result(None)

@@ -84,6 +84,8 @@ def prepare(folder: Path, tables: tuple[str, ...]) -> None:
         (folder / table).mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in (folder / table).iterdir():
             left.unlink()
+    for left in folder.glob("*/*.bundle"):  # of the hub's own records, which have folders, too
+        left.unlink()
 
 
 def day_start(day: str) -> int:

@@ -307,6 +307,7 @@ def _may_be_the_batch(error: StoreError) -> bool:
 def _insertion(batches: Sequence[Received]) -> Insertion:
     header = batches[0].header
     sources = [
-        Source(batch.path, batch.spool, batch.seq, batch.header.rows, batch.header.node) for batch in batches
+        Source(batch.path, batch.spool, batch.seq, batch.header.rows, batch.header.node, batch.size)
+        for batch in batches
     ]
     return Insertion(header.table, header.format, header.day, sources, day_start(header.day))

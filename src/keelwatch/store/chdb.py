@@ -20,7 +20,7 @@ from typing import Any
 import chdb
 import orjson
 
-from keelwatch.store.bundle import STAMP, bundled
+from keelwatch.store.bundle import Bundle, bundled
 from keelwatch.store.database import BusyError, Insertion, StoreError, printable
 from keelwatch.store.escape import Parameters, literal, parameters
 from keelwatch.store.insert import READ_SETTINGS, Columns, Reading, insert_sql, select_sql, source_structure
@@ -113,15 +113,15 @@ class EmbeddedDatabase:
     def insert(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
-        with bundled(insertion) as files:
-            self._write(insertion.table, insert_sql(insertion, columns, _reading(files, insertion, columns)))
+        with bundled(insertion) as bundle:
+            self._write(insertion.table, insert_sql(insertion, columns, _reading(bundle, insertion, columns)))
 
     def readable(self, insertion: Insertion) -> None:
         """See Database."""
         columns = self.columns(insertion.table)
         settings = f"{READ_SETTINGS}, max_execution_time = {_READABLE_SECONDS}"
-        with bundled(insertion) as files:
-            select = select_sql(insertion, columns, _reading(files, insertion, columns))
+        with bundled(insertion) as bundle:
+            select = select_sql(insertion, columns, _reading(bundle, insertion, columns))
             self._write(insertion.table, f"{select} SETTINGS {settings} FORMAT Null")
 
     def columns(self, table: str) -> Columns:
@@ -198,17 +198,18 @@ def _blocks(stream: Any) -> Iterator[bytes]:
         raise StoreError(str(error)) from error
 
 
-def _reading(files: str, insertion: Insertion, columns: Columns) -> Reading:
-    """How bundles are read. A record without its stamp is none that the bundle's maker has seen."""
+def _reading(bundle: Bundle, insertion: Insertion, columns: Columns) -> Reading:
+    """How a bundle is read. A record without its stamp is none that the bundle's maker has seen."""
     kind = "RowBinary" if insertion.format == "chunks" else "JSONEachRow"
-    structure = f"{STAMP}, {source_structure(insertion, columns)}"
-    unseen = "throwIf(spool_ = '' OR _row_number < begin_, 'the batch holds what is not a record a line')"
+    structure = f"{bundle.structure}, {source_structure(insertion, columns)}"
+    unseen = f"{bundle.spool} = '' OR _row_number < {bundle.begin}"
+    refusal = f"throwIf({unseen}, 'the batch holds what is not a record a line')"
     return Reading(
-        source=f"file({literal(files)}, '{kind}', {literal(structure)}, 'none')",
-        spool="spool_",
-        seq="seq_",
-        row=f"(_row_number - begin_ + {unseen})",
-        node="node_",
+        source=f"file({literal(bundle.files)}, '{kind}', {literal(structure)}, 'none')",
+        spool=bundle.spool,
+        seq=bundle.seq,
+        row=f"(_row_number - {bundle.begin} + {refusal})",
+        node=bundle.node,
     )
 
 

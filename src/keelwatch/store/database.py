@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from keelwatch.model.batch import MAX_RAW
 from keelwatch.store.escape import Parameters
 
 _CODE = re.compile(r"Code: (\d+)")
@@ -57,7 +58,7 @@ class SchemaError(StoreError):
 class Source:
     """The rows of one batch: a file with a zstd body, and what the header says.
 
-    No row may name another node than `node`, unless that is "".
+    No row may name another node than `node`, unless that is "". `size` is what the body unpacks to at most.
     """
 
     path: Path
@@ -65,6 +66,7 @@ class Source:
     seq: int
     rows: int
     node: str = ""
+    size: int = MAX_RAW
 
 
 @dataclass(frozen=True, slots=True)
