@@ -13,7 +13,9 @@
 
 // A record never exceeds this: PCPU_MIN_UNIT_SIZE, plus its size field.
 #define KW_LARGEST (32768 + 4)
+// Rings are looked at so often: first, and when nothing has come for a moment.
 #define KW_POLL_MS 20
+#define KW_IDLE_POLL_MS 50
 
 static u64 now_ns(void)
 {
@@ -227,6 +229,7 @@ static void keep_pace(struct kw_sensor *sensor)
 ssize_t kw_drain(struct kw_sensor *sensor, u8 *out, size_t room, int timeout_ms)
 {
 	u64 until = now_ns() + (u64)timeout_ms * 1000000;
+	int rest = KW_POLL_MS;
 	int got;
 
 	if (room < KW_LARGEST)
@@ -240,7 +243,8 @@ ssize_t kw_drain(struct kw_sensor *sensor, u8 *out, size_t room, int timeout_ms)
 			return got;
 		if (sensor->sink.at != out || sensor->drained_ns >= until)
 			return sensor->sink.at - out;
-		nap(sensor, KW_POLL_MS);
+		nap(sensor, rest);
+		rest = KW_IDLE_POLL_MS;
 	}
 }
 

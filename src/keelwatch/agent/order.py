@@ -21,6 +21,11 @@ class Order:
     def __init__(self) -> None:
         self._held: list[Observation] = []
 
+    @property
+    def holds(self) -> bool:
+        """Whether any record waits to be settled."""
+        return bool(self._held)
+
     def push(self, seen: Iterable[Observation], began: int) -> list[Observation]:
         """Return, oldest first, every record that no later drain can precede. Times: ns since boot."""
         self._held.extend(seen)

@@ -12,7 +12,9 @@ from keelwatch.kit.worker import Worker
 from keelwatch.model.observation import Observation
 
 DRAIN_MS = 50
-"""How long a drain waits for the first record: it bounds how long a settled record is held."""
+"""How long a drain waits for the first record while others are held: it bounds how long those wait."""
+IDLE_MS = 250
+"""How long it waits when none is held. It ends with the first record that comes."""
 
 
 class SensorThread:
@@ -46,7 +48,10 @@ class SensorThread:
         return totals
 
     def _round(self) -> bool:
-        waited = self._decode(self._sensor.drain(DRAIN_MS))
+        records = self._sensor.drain(DRAIN_MS if self._order.holds else IDLE_MS)
+        if not records and not self._order.holds:
+            return True
+        waited = self._decode(records)
         # What came during the wait would have to be held for another one: a second look, which does
         # not wait, settles it at once.
         began = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
