@@ -484,8 +484,14 @@ def test_any_history_of_writes_rotations_and_restarts_keeps_each_line_once(tmp_p
     assert not reader.gaps
 
 
-def test_rotation_and_compression_while_the_folder_is_being_listed(log):
-    """Readers that start anew all the time meet the folder in every state of a rotation."""
+@pytest.mark.parametrize("others", [0, 3000])
+def test_rotation_and_compression_while_the_folder_is_being_listed(log, others):
+    """Readers that start anew all the time meet the folder in every state of a rotation.
+
+    With many other files it takes several system calls to list, between which files are renamed.
+    """
+    for n in range(others):
+        log.with_name(f"{n}-of-another-container.log").touch()
     written: list[bytes] = []
     stop = threading.Event()
 
@@ -501,7 +507,7 @@ def test_rotation_and_compression_while_the_folder_is_being_listed(log):
                 compress_by_rename(kept.pop(0))
             if n % 2:
                 time.sleep(0.001)
-            while len(list(log.parent.iterdir())) > 30 and not stop.is_set():
+            while len(list(log.parent.iterdir())) > 30 + others and not stop.is_set():
                 time.sleep(0.005)
                 delete_read(log, reader.data.count(b"\n"))
 

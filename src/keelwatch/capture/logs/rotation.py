@@ -4,7 +4,9 @@ Kubelet: 0.log → 0.log.20260101-120000 → 0.log.20260101-120000.gz (kubernete
 Docker: X-json.log → X-json.log.1 → X-json.log.2, with `compress` .gz from .1 on.
 
 A file may be renamed, compressed or deleted between the listing of the folder and the opening of the
-file. So what was opened must have the inode that was listed; otherwise all is done again.
+file. So what was opened must have the inode that was listed; otherwise all is done again. A large folder
+is not even listed in one moment: a file renamed from its end to its beginning meanwhile is in neither.
+So only a listing that comes out the same twice is believed.
 
 A file that cannot be opened now (too many open files, a bad disk) stops the opening: the later ones
 must not be read before it. The stream tries again, and says when it goes on without.
@@ -139,7 +141,10 @@ def _again(attempt: Callable[[], Opened], path: Path) -> Opened:
 
 
 def _entries(path: Path, passed: Collection[int]) -> list[Entry]:
-    return [entry for entry in listing(path) if entry.inode not in passed]
+    found = listing(path)
+    if found != listing(path):
+        raise _ChangedError
+    return [entry for entry in found if entry.inode not in passed]
 
 
 def _open(entries: Sequence[Entry]) -> Opened:
