@@ -33,3 +33,13 @@ def missing_for_docker() -> str:
     if not without and not shutil.which("dockerd"):
         return "not installed: apt-get install docker.io"
     return without
+
+
+def missing_for_crio() -> str:
+    """Like missing_for_containers, for CRI-O."""
+    if without := missing_for_containers():
+        return without
+    if not (shutil.which("crio") and shutil.which("pinns")):
+        return "not on PATH: crio, pinns (lab/cluster/build makes them)"
+    absent = sorted(name for name in ("podman", "conmon") if not shutil.which(name))
+    return f"not installed: apt-get install {' '.join(absent)}" if absent else ""

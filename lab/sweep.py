@@ -24,6 +24,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 BURSTABLE = "lab/kubepods/burstable"
 """Not where a real kubelet of this machine looks: it kills the pods that it does not know."""
 
+DAEMONS = ("containerd", "dockerd", "docker-proxy", "crio", "conmon")
 QUIET_SECONDS = 5.0
 
 
@@ -95,11 +96,11 @@ def _start_time(pid: int) -> str:
 
 
 def _daemons(directory: Path) -> Iterator[int]:
-    """containerd, dockerd and shims whose command line names the directory."""
+    """Runtimes' daemons, shims and monitors whose command line names the directory."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            daemon = Path(words[0]).name.startswith(("containerd", "dockerd", "docker-proxy"))
+            daemon = Path(words[0]).name.startswith(DAEMONS)
             if daemon and any(str(directory) + "/" in f"{word}/" for word in words[1:]):
                 yield int(entry.name)
 
@@ -173,7 +174,7 @@ def _remove_parents() -> None:
     """Remove what runtimes make above their containers: only where empty, and nobody else's."""
     commands = {_command(entry) for entry in Path("/proc").glob("[0-9]*")}
     names = [BURSTABLE, "lab/kubepods", "lab"]
-    if not commands & {"containerd", "dockerd"}:
+    if not commands & {"containerd", "dockerd", "crio"}:
         names += ["k8s.io", "docker", "default"]
         for folder in ("/run/docker/plugins", "/run/docker"):
             with suppress(OSError):

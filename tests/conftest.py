@@ -1,7 +1,7 @@
-"""Fixtures that every kind of test shares: a real containerd, a kubelet's client, running pods.
+"""Fixtures that every kind of test shares: a real container runtime, a kubelet's client, running pods.
 
-One containerd serves a whole test session; pods are made per test, with names drawn at random, so
-that nothing can pass because a name is known.
+One runtime serves a whole test session: containerd, unless `--runtime cri-o` is given. Pods are made per
+test, with names drawn at random, so that nothing can pass because a name is known.
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ import pytest
 
 from lab import (
     Containerd,
+    Crio,
+    CriRuntime,
     Docker,
     Kubelet,
     Pod,
     missing_for_containers,
+    missing_for_crio,
     missing_for_docker,
 )
 from lab.pod import sleeping_pod
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which runtime the tests' pods run on."""
+    parser.addoption("--runtime", choices=["containerd", "cri-o"], default="containerd", help="of the pods")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,18 +35,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab_containerd() -> Iterator[Containerd]:
-    """A containerd of its own with the pause and workload images."""
-    if missing := missing_for_containers():
+def runtime_name(request: pytest.FixtureRequest) -> str:
+    """The runtime of the pods, "containerd" or "cri-o"."""
+    return str(request.config.getoption("--runtime"))
+
+
+@pytest.fixture(scope="session")
+def sandbox_runs(runtime_name: str) -> bool:
+    """Whether a process holds a pod's namespaces; CRI-O pins them to files instead."""
+    return runtime_name != "cri-o"
+
+
+@pytest.fixture(scope="session")
+def lab_runtime(runtime_name: str) -> Iterator[CriRuntime]:
+    """A runtime of its own with the pause and workload images."""
+    crio = runtime_name == "cri-o"
+    if missing := missing_for_crio() if crio else missing_for_containers():
         pytest.skip(f"no containers here: {missing}")
-    with Containerd() as containerd:
-        yield containerd
+    with Crio() if crio else Containerd() as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def lab_containerd(lab_runtime: CriRuntime) -> Containerd:
+    """The same, for tests of what only containerd can do."""
+    if not isinstance(lab_runtime, Containerd):
+        pytest.skip("this needs --runtime containerd")
+    return lab_runtime
 
 
 @pytest.fixture
-def kubelet(lab_containerd: Containerd) -> Iterator[Kubelet]:
+def kubelet(lab_runtime: CriRuntime) -> Iterator[Kubelet]:
     """Runs pods; those that the test leaves are deleted behind it."""
-    made = Kubelet(lab_containerd.socket, lab_containerd.logs)
+    made = Kubelet(lab_runtime.socket, lab_runtime.logs)
     try:
         yield made
         made.delete_all()

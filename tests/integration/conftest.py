@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab import Containerd, Kubelet
+from lab import CriRuntime, Kubelet
 from lab.pod import random_name
 from lab.stack import Stack
 from tests.stack_support import missing_for_stack
@@ -23,9 +23,9 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def module_kubelet(lab_containerd: Containerd) -> Iterator[Kubelet]:
+def module_kubelet(lab_runtime: CriRuntime) -> Iterator[Kubelet]:
     """Runs pods that several tests of a module look at."""
-    made = Kubelet(lab_containerd.socket, lab_containerd.logs)
+    made = Kubelet(lab_runtime.socket, lab_runtime.logs)
     yield made
     made.delete_all()
     made.close()

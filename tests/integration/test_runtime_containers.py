@@ -33,9 +33,9 @@ def found(runtimes: Runtimes, container_id: str, pid: int = 0) -> ContainerDetai
     return details
 
 
-def test_a_pods_container_is_known_in_full(runtimes: Runtimes, cri_pod: Pod) -> None:
+def test_a_pods_container_is_known_in_full(runtimes: Runtimes, cri_pod: Pod, runtime_name: str) -> None:
     details = found(runtimes, cri_pod.container.id, cri_pod.pid())
-    assert (details.runtime, details.kind, details.complete) == ("containerd", "container", True)
+    assert (details.runtime, details.kind, details.complete) == (runtime_name, "container", True)
     assert (details.namespace, details.pod, details.pod_uid) == (cri_pod.namespace, cri_pod.name, cri_pod.uid)
     assert (details.name, details.restart, details.image) == (cri_pod.container.name, 0, WORKLOAD_IMAGE)
     assert details.image_digest.startswith("sha256:")
@@ -45,14 +45,17 @@ def test_a_pods_container_is_known_in_full(runtimes: Runtimes, cri_pod: Pod) -> 
     assert abs(details.created - time.time_ns()) < 60 * 10**9
 
 
-def test_a_pods_annotations_and_labels_do_not_change_who_it_is(runtimes: Runtimes, kubelet: Kubelet) -> None:
+def test_a_pods_annotations_and_labels_do_not_change_who_it_is(
+    runtimes: Runtimes, kubelet: Kubelet, runtime_name: str, sandbox_runs: bool
+) -> None:
     spec = sleeping_pod()
     annotations = {"io.kubernetes.container.restartCount": "9" * 20, "io.container.manager": "libpod"}
     labels = {"io.kubernetes.container.name": "evil", "io.kubernetes.container.restartCount": "7"}
     pod = kubelet.run_pod(replace(spec, annotations=annotations, labels=labels))
-    for container_id, name in ((pod.container.id, pod.container.name), (pod.sandbox, "")):
+    wanted = [(pod.container.id, pod.container.name)] + [(pod.sandbox, "")] * sandbox_runs
+    for container_id, name in wanted:
         details = found(runtimes, container_id)
-        assert (details.runtime, details.restart, details.name) == ("containerd", 0, name)
+        assert (details.runtime, details.restart, details.name) == (runtime_name, 0, name)
         assert (details.pod, details.namespace, details.pod_uid) == (pod.name, pod.namespace, pod.uid)
     assert details.annotations["io.kubernetes.container.restartCount"] == "9" * 20
     again = pod.restart_container(pod.container.name)
@@ -74,7 +77,10 @@ def test_without_a_process_id_it_is_found_too(runtimes: Runtimes, cri_pod: Pod) 
     assert found(runtimes, cri_pod.container.id, gone).pod == cri_pod.name
 
 
-def test_the_sandbox_is_told_apart(runtimes: Runtimes, cri_pod: Pod) -> None:
+def test_the_sandbox_is_told_apart(runtimes: Runtimes, cri_pod: Pod, sandbox_runs: bool) -> None:
+    if not sandbox_runs:
+        assert runtimes.find(cri_pod.sandbox) is None
+        return
     details = found(runtimes, cri_pod.sandbox)
     assert (details.kind, details.name, details.pod) == ("sandbox", "", cri_pod.name)
     assert details.labels["app"] == cri_pod.spec.labels["app"]
@@ -101,7 +107,7 @@ def test_the_identity_names_the_deployment(runtimes: Runtimes, kubelet: Kubelet)
 
 
 def test_at_the_first_sight_of_its_cgroup_the_pod_is_known(
-    runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod
+    runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod, sandbox_runs: bool
 ) -> None:
     """The runtime is still setting the container up then, and its first event is of that phase."""
     known, first = set(cgroups.find_all()), {}
@@ -125,18 +131,20 @@ def test_at_the_first_sight_of_its_cgroup_the_pod_is_known(
         assert (details.namespace, details.pod, details.name) == ("shop", pod.name, pod.container.name)
         assert details.image == WORKLOAD_IMAGE
         assert details.root_device
-        sandbox = first[pod.sandbox]
-        assert sandbox is not None
-        assert (sandbox.namespace, sandbox.pod) == ("shop", pod.name)
+        sandbox = first.get(pod.sandbox)
+        assert (sandbox is not None) == sandbox_runs
+        assert sandbox is None or (sandbox.namespace, sandbox.pod) == ("shop", pod.name)
 
 
-def test_scan_lists_running_and_ended_containers(runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod) -> None:
+def test_scan_lists_running_and_ended_containers(
+    runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod, sandbox_runs: bool
+) -> None:
     before = cri_pod.container
     after = cri_pod.restart_container(before.name)
     states = {details.id: details for details in runtimes.scan()}
     assert states[after.id].state == "running"
     assert states[after.id].restart == 1
-    assert states[cri_pod.sandbox].kind == "sandbox"
+    assert [states[name].kind for name in {cri_pod.sandbox} & states.keys()] == ["sandbox"] * sandbox_runs
     ended = states[before.id]
     assert (ended.state, ended.pod, ended.log_path) == ("exited", cri_pod.name, str(before.log))
     assert ended.ended >= ended.created > 0

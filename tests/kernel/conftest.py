@@ -12,7 +12,7 @@ import pytest
 from watching import Watch, pod_spec
 
 from keelwatch.capture.ring import Sensor, SensorConfig, problems
-from lab import Containerd, Kubelet, Pod
+from lab import CriRuntime, Kubelet, Pod
 from lab.pod import random_name
 
 SOURCE = Path(__file__).parent / "programs" / "act.c"
@@ -45,8 +45,8 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def session_kubelet(lab_containerd: Containerd) -> Iterator[Kubelet]:
-    made = Kubelet(lab_containerd.socket, lab_containerd.logs)
+def session_kubelet(lab_runtime: CriRuntime) -> Iterator[Kubelet]:
+    made = Kubelet(lab_runtime.socket, lab_runtime.logs)
     yield made
     made.delete_all()
     made.close()

@@ -45,8 +45,9 @@ def test_a_container_is_known_from_its_first_program_on(
 ) -> None:
     pod = session_kubelet.run_pod(pod_spec(tools))
     try:
-        entry = watch.wait(lambda o: o.kind == "exec" and o.container_id == pod.container.id)
-        assert (entry.phase, entry.argv[:2]) == ("run", ("toolbox", "sleep"))
+        mine = [pod.container.id, "run"]
+        entry = watch.wait(lambda o: o.kind == "exec" and [o.container_id, o.phase] == mine)
+        assert entry.argv[:2] == ("toolbox", "sleep")
         before = [o for o in watch.settle() if o.container_id == pod.container.id and o.time < entry.time]
         assert {o.phase for o in before} == {"setup"}
         assert {o.kind for o in before} >= {"mount", "unshare"}

@@ -50,38 +50,56 @@ def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path / "proc")
 
 
-def crio_bundle(folder: Path, log: str) -> None:
-    annotations = {
-        "io.container.manager": "cri-o",
-        "io.kubernetes.cri-o.ContainerType": "container",
-        "io.kubernetes.cri-o.SandboxID": OTHER,
-        "io.kubernetes.cri-o.ImageName": "localhost/shop/web:1",
-        "io.kubernetes.cri-o.ImageRef": "f00d",
-        "io.kubernetes.cri-o.ImageRepoDigests": '["localhost/shop/web@sha256:beef"]',
-        "io.kubernetes.cri-o.LogPath": log,
-        "io.kubernetes.cri-o.Namespace": "shop",
-        "io.kubernetes.cri-o.Created": "2024-05-06T07:08:09.123456789Z",
-        "io.kubernetes.cri-o.Labels": json.dumps(
-            {
-                "io.kubernetes.pod.name": "web-7d9-x2x9z",
-                "io.kubernetes.pod.namespace": "shop",
-                "io.kubernetes.pod.uid": "u-1",
-                "io.kubernetes.container.name": "main",
-                "pod-template-hash": "7d9",
-            }
-        ),
-        "io.kubernetes.cri-o.Metadata": json.dumps({"name": "main", "attempt": 3}),
-        "io.kubernetes.cri-o.Annotations": json.dumps({"io.kubernetes.container.restartCount": "9" * 20}),
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+POD_LABELS = {
+    "io.kubernetes.pod.name": "web-7d9-x2x9z",
+    "io.kubernetes.pod.namespace": "shop",
+    "io.kubernetes.pod.uid": "u-1",
+}
+
+
+def crio_container(folder: Path, log: str) -> Path:
+    """What CRI-O 1.34 keeps of one, and of its pod's sandbox; returns its bundle."""
+    bundles, annotation = folder / "run" / "overlay-containers", "io.kubernetes.cri-o."
+    container = {
+        "ContainerType": "container",
+        "SandboxID": OTHER,
+        "ImageName": "localhost/shop/web:1",
+        "ImageRef": "f00d",
+        "LogPath": log,
+        "Created": "2024-05-06T07:08:09.123456789Z",
+        "Labels": json.dumps(POD_LABELS | {"io.kubernetes.container.name": "main"}),
+        "Metadata": json.dumps({"name": "main", "attempt": 3}),
+        "Annotations": json.dumps({"io.kubernetes.container.restartCount": "9" * 20}),
     }
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"annotations": annotations, "root": {"path": "/merged"}}))
-    (folder / "pidfile").write_text("4242")
+    sandbox = {
+        "ContainerType": "sandbox",
+        "Labels": json.dumps(
+            POD_LABELS | {"io.kubernetes.container.name": "POD", "pod-template-hash": "7d9"}
+        ),
+        "Annotations": json.dumps({"team": "payments"}),
+    }
+    for name, about in ((ID, container), (OTHER, sandbox)):
+        annotations = {f"{annotation}{key}": value for key, value in about.items()}
+        write_json(
+            bundles / name / "userdata" / "config.json",
+            {"annotations": annotations, "root": {"path": "/merged"}},
+        )
+    images = [{"id": "beef", "digest": "sha256:no"}, 7, {"id": "f00d", "digest": "sha256:cafe"}]
+    write_json(folder / "root" / "overlay-images" / "images.json", images)
+    (bundles / ID / "userdata" / "pidfile").write_text("4242")
+    return bundles / ID / "userdata"
 
 
 def test_crio_is_read_from_conmons_bundle(proc: FakeProc, tmp_path: Path) -> None:
-    bundle = tmp_path / "overlay-containers" / ID / "userdata"
-    crio_bundle(bundle, "/var/log/pods/shop_web_u-1/main/3.log")
-    proc.add(50, "conmon", ["/usr/bin/conmon", "-b", str(bundle), "-c", ID, "-p", str(bundle / "pidfile")])
+    bundle = crio_container(tmp_path, "/var/log/pods/shop_web_u-1/main/3.log")
+    kept = tmp_path / "root" / "overlay-containers" / ID / "userdata"
+    argv = ["/usr/bin/conmon", "-b", str(bundle), "-c", ID, "-p", str(bundle / "pidfile")]
+    proc.add(50, "conmon", [*argv, "--persist-dir", str(kept)])
     proc.add(60, "nginx", ["nginx"], parent=50, cgroup=f"/kubepods.slice/crio-{ID}.scope")
     (proc.root / "50/mountinfo").write_text(
         "90 1 0:77 / /merged rw - overlay overlay rw,lowerdir=/l/A:/l/B,upperdir=/u,workdir=/w\n"
@@ -97,12 +115,46 @@ def test_crio_is_read_from_conmons_bundle(proc: FakeProc, tmp_path: Path) -> Non
     assert (details.restart, details.image, details.image_digest) == (
         3,
         "localhost/shop/web:1",
-        "sha256:beef",
+        "sha256:cafe",
     )
+    assert (details.labels["pod-template-hash"], details.annotations["team"]) == ("7d9", "payments")
+    assert details.labels["io.kubernetes.container.name"] == "main"
     assert (details.log_path, details.log_format) == ("/var/log/pods/shop_web_u-1/main/3.log", "cri")
     assert (details.root_device, details.upper_dir, details.lower_dirs) == (77, "/u", ("/l/A", "/l/B"))
     assert (details.pid, details.sandbox_id, details.complete) == (4242, OTHER, True)
     assert details.created == 1714979289123456789
+
+
+@pytest.mark.parametrize("damaged", ["sandbox", "images"])
+def test_crio_without_all_of_its_files_is_known_as_far_as_they_go(
+    proc: FakeProc, tmp_path: Path, damaged: str
+) -> None:
+    bundle = crio_container(tmp_path, "/x/0.log")
+    kept = tmp_path / "root" / "overlay-containers" / ID / "userdata"
+    file = {
+        "sandbox": bundle.parents[1] / OTHER / "userdata" / "config.json",
+        "images": tmp_path / "root" / "overlay-images" / "images.json",
+    }[damaged]
+    file.write_text('{"annotations": [1')
+    argv = ["/usr/bin/conmon", "-b", str(bundle), "-c", ID, "-p", str(bundle / "pidfile")]
+    proc.add(50, "conmon", [*argv, "--persist-dir", str(kept)])
+    details = Runtimes(proc.root, tmp_path).find(ID)
+    assert details is not None
+    assert (details.pod, details.name, details.complete) == ("web-7d9-x2x9z", "main", True)
+    assert bool(details.image_digest) == (damaged != "images")
+    assert ("pod-template-hash" in details.labels) == (damaged != "sandbox")
+
+
+def test_where_crio_listens_is_read_from_its_files(proc: FakeProc, tmp_path: Path) -> None:
+    main, more = tmp_path / "crio.conf", tmp_path / "crio.conf.d"
+    more.mkdir()
+    main.write_text('[crio.api]\nlisten = "/run/one.sock"\n')
+    argv = ["crio", "--config", str(main), "--config-dir", str(more)]
+    proc.add(15, "crio", argv)
+    assert [found.place for found in holders.find_all(proc.root)] == ["/run/one.sock"]
+    (more / "10-a.conf").write_text('[crio.api]\nlisten = "/run/two.sock"\n')
+    (more / "20-b.conf").write_text("not toml [")
+    assert [found.place for found in holders.find_all(proc.root)] == ["/run/two.sock"]
 
 
 def test_podman_is_told_apart_from_crio(proc: FakeProc, tmp_path: Path) -> None:

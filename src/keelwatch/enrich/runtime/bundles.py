@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,43 @@ def take_root(draft: Draft, config: dict[str, Any], bundle: str, holder: int, pr
     draft.put("runtime", root_device=root.device, upper_dir=root.upper, lower_dirs=root.lower)
 
 
-def take_storage(draft: Draft, bundle: Path) -> None:
-    """What containers/storage, below CRI-O and Podman, wrote down of the container and its image."""
-    listed = read_text(bundle.parent.parent / "containers.json")
-    entries = json_object(f'{{"containers": {listed or "[]"}}}').get("containers")
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and entry.get("id") == draft.get("id"):
-            image = text(json_object(text(entry, "metadata")), "image-name")
+def take_storage(draft: Draft, config: dict[str, Any], folder: Path) -> None:
+    """What containers/storage, below CRI-O and Podman, wrote down of what it keeps in `folder`."""
+    containers = folder.parent.parent
+    image = text_pairs(config.get("annotations")).get(f"{CRIO}ImageRef", "")
+    for entry in _listed(containers / "containers.json"):
+        if entry.get("id") == draft.get("id"):
+            name = text(json_object(text(entry, "metadata")), "image-name")
             draft.put(
-                "runtime", image=draft.get("image") or image, created=nanoseconds(text(entry, "created"))
+                "runtime", image=draft.get("image") or name, created=nanoseconds(text(entry, "created"))
             )
-            if not draft.get("image_digest") and text(entry, "image"):
-                draft.put("runtime", image_digest=f"sha256:{text(entry, 'image')}")
+            image = text(entry, "image")
+    if not draft.get("image_digest"):
+        images = containers.with_name(containers.name.replace("-containers", "-images"))
+        draft.put("runtime", image_digest=_digest_of(image, images))
+
+
+def _digest_of(image: str, images: Path) -> str:
+    """The digest of the manifest that an image, known by its id, was pulled by."""
+    listed = _listed(images / "images.json")
+    return next((text(entry, "digest") for entry in listed if image and entry.get("id") == image), "")
+
+
+def _listed(path: Path) -> Iterator[dict[str, Any]]:
+    entries = json_object(f'{{"listed": {read_text(path) or "[]"}}}').get("listed")
+    return (entry for entry in (entries if isinstance(entries, list) else []) if isinstance(entry, dict))
+
+
+def take_crio_sandbox(draft: Draft, bundle: Path) -> None:
+    """The pod's labels and annotations, which CRI-O keeps with the pod's sandbox, a neighbour of `bundle`."""
+    sandbox = draft.get("sandbox_id")
+    if draft.get("runtime") != "cri-o" or not sandbox or "/" in sandbox:
+        return
+    config = read_json(bundle.parent.with_name(sandbox) / bundle.name / "config.json")
+    annotations = text_pairs(config.get("annotations"))
+    draft.add("runtime", "annotations", json_object(annotations.get(f"{CRIO}Annotations", "")))
+    labels = json_object(annotations.get(f"{CRIO}Labels", ""))
+    take_pod(draft, "runtime", {key: value for key, value in labels.items() if key != CONTAINER_NAME})
 
 
 def first_process(pid_file: Path) -> int:

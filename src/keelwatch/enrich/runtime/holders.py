@@ -18,6 +18,8 @@ PROC = Path("/proc")
 MAX_STEPS = 64
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CRIO_SOCKET = "/run/crio/crio.sock"
+MAX_CONFIGS = 100
+"""Configuration files of one daemon that are read."""
 DOCKER_ROOT = "/var/lib/docker"
 
 
@@ -33,11 +35,15 @@ class Shim:
 
 @dataclass(frozen=True, slots=True)
 class Conmon:
-    """The monitor of one container of CRI-O or Podman; `pid_file` and `log` as it was told them."""
+    """The monitor of one container of CRI-O or Podman; files and folders as it was told them.
+
+    `bundle` goes with the node's next start, `storage` stays.
+    """
 
     pid: int
     container_id: str
     bundle: str
+    storage: str
     name: str
     pid_file: str
     log: str
@@ -115,7 +121,8 @@ def _conmon(pid: int, words: list[str], _base: Path) -> Conmon | None:
     if not container_id or not bundle:
         return None
     pid_file, log = _option(words, "p", "container-pidfile"), _option(words, "l", "log-path")
-    return Conmon(pid, container_id, bundle, _option(words, "n", "name"), pid_file, log)
+    storage = _option(words, "persist-dir") or bundle
+    return Conmon(pid, container_id, bundle, storage, _option(words, "n", "name"), pid_file, log)
 
 
 def _containerd(pid: int, words: list[str], base: Path) -> Daemon:
@@ -130,8 +137,13 @@ def _dockerd(pid: int, words: list[str], base: Path) -> Daemon:
     return Daemon(pid, "docker", _option(words, "data-root", "g", "graph") or configured or DOCKER_ROOT)
 
 
-def _crio(pid: int, words: list[str], _base: Path) -> Daemon:
-    return Daemon(pid, "cri-o", _option(words, "listen") or CRIO_SOCKET)
+def _crio(pid: int, words: list[str], base: Path) -> Daemon:
+    """The files of the folder are read after the other one, the last name counts most."""
+    files = [_inside(base, _option(words, "c", "config") or "/etc/crio/crio.conf")]
+    files += sorted(_inside(base, _option(words, "d", "config-dir") or "/etc/crio/crio.conf.d").glob("*"))
+    told = (text(table(table(read_toml(file), "crio"), "api"), "listen") for file in files[:MAX_CONFIGS])
+    configured = [place for place in told if place]
+    return Daemon(pid, "cri-o", _option(words, "listen") or (configured or [CRIO_SOCKET])[-1])
 
 
 _KINDS = {

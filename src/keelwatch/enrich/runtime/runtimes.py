@@ -149,7 +149,8 @@ class Runtimes:
         seen = self._seen_by(conmon.pid, conmon.bundle)
         draft = Draft(container_id, "cri-o")
         config = bundles.read_config(draft, seen)
-        bundles.take_storage(draft, seen)
+        bundles.take_crio_sandbox(draft, seen)
+        bundles.take_storage(draft, config, self._seen_by(conmon.pid, conmon.storage))
         draft.put("runtime", pid=bundles.first_process(self._seen_by(conmon.pid, conmon.pid_file)))
         self._take_state(draft)
         if draft.get("runtime") == "podman":
