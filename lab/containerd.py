@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from keelwatch.enrich.runtime.cri import Cri
-from lab.cri_runtime import CriRuntime
+from lab.cri_runtime import SANDBOX_HANDLER, CriRuntime
 from lab.images import PAUSE_IMAGE, Image, write_archive
 
 IMPORT_SECONDS = 60.0
@@ -38,6 +38,10 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         Root = "{directory}/runc"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{handler}]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{handler}.options]
+        Root = "{directory}/runc"
 """
 
 
@@ -65,7 +69,7 @@ class Containerd(CriRuntime):
 
     def _configure(self) -> list[str]:
         config = self.directory / "config.toml"
-        config.write_text(CONFIG.format(directory=self.directory, pause=PAUSE_IMAGE))
+        config.write_text(CONFIG.format(directory=self.directory, pause=PAUSE_IMAGE, handler=SANDBOX_HANDLER))
         return ["containerd", "--config", str(config)]
 
     def _wait_for_image(self, name: str) -> None:

@@ -16,6 +16,8 @@ from lab import sweep
 from lab.images import Image, pause_image, workload_image
 
 START_SECONDS = 30.0
+SANDBOX_HANDLER = "runsc"
+"""A second handler, named as gVisor's is. Here it is runc, too: only what is said of it differs."""
 
 
 class CriRuntime:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from lab.cri_runtime import CriRuntime
+from lab.cri_runtime import SANDBOX_HANDLER, CriRuntime
 from lab.images import PAUSE_IMAGE, Image, write_archive
 
 CONFIG = """\
@@ -34,6 +34,12 @@ apparmor_profile = "unconfined"
 hooks_dir = ["{directory}/hooks"]
 default_mounts_file = ""
 [crio.runtime.runtimes.runc]
+runtime_path = "{runc}"
+runtime_type = "oci"
+runtime_root = "{directory}/runc"
+monitor_path = "{conmon}"
+monitor_cgroup = "pod"
+[crio.runtime.runtimes.{handler}]
 runtime_path = "{runc}"
 runtime_type = "oci"
 runtime_root = "{directory}/runc"
@@ -74,5 +80,7 @@ class Crio(CriRuntime):
         (self.directory / "policy.json").write_text(POLICY)
         programs = {name: shutil.which(name) for name in ("pinns", "runc", "conmon")}
         config = self.directory / "crio.conf"
-        config.write_text(CONFIG.format(directory=self.directory, pause=PAUSE_IMAGE, **programs))
+        config.write_text(
+            CONFIG.format(directory=self.directory, pause=PAUSE_IMAGE, handler=SANDBOX_HANDLER, **programs)
+        )
         return ["crio", "--config", str(config), "--config-dir", str(self.directory / "conf.d")]

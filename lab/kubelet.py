@@ -35,7 +35,8 @@ class Kubelet:
         logs = self.logs / f"{spec.namespace}_{spec.name}_{spec.uid}"
         logs.mkdir(mode=0o755, parents=True)
         config = _sandbox_config(spec, logs)
-        sandbox = self._cri.call("RunPodSandbox", SLOW, config=config).pod_sandbox_id
+        handler = spec.runtime_handler
+        sandbox = self._cri.call("RunPodSandbox", SLOW, config=config, runtime_handler=handler).pod_sandbox_id
         pod = Pod(self, spec, sandbox, logs)
         self.pods.append(pod)
         for container in spec.containers:

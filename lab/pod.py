@@ -59,6 +59,7 @@ class PodSpec:
     annotations: dict[str, str] = field(default_factory=dict)
     uid: str = field(default_factory=lambda: str(uuid4()))
     host_pid: bool = False
+    runtime_handler: str = ""  # "" for the runtime's default
 
 
 def sleeping_pod(namespace: str = "", privileged: bool = False) -> PodSpec:

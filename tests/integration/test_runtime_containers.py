@@ -14,6 +14,7 @@ import pytest
 
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, cgroups, identity_of
 from lab import WORKLOAD_IMAGE, Containerd, Deployment, Docker, Kubelet, Pod
+from lab.cri_runtime import SANDBOX_HANDLER
 from lab.images import workload_image
 from lab.pod import random_name, sleeping_pod
 
@@ -84,6 +85,12 @@ def test_the_sandbox_is_told_apart(runtimes: Runtimes, cri_pod: Pod, sandbox_run
     details = found(runtimes, cri_pod.sandbox)
     assert (details.kind, details.name, details.pod) == ("sandbox", "", cri_pod.name)
     assert details.labels["app"] == cri_pod.spec.labels["app"]
+
+
+def test_the_handler_of_a_pod_is_known(runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod) -> None:
+    pod = kubelet.run_pod(replace(sleeping_pod(), runtime_handler=SANDBOX_HANDLER))
+    assert found(runtimes, pod.container.id).runtime_handler == SANDBOX_HANDLER
+    assert found(runtimes, cri_pod.container.id).runtime_handler == ""
 
 
 def test_a_look_up_is_quick(runtimes: Runtimes, cri_pod: Pod) -> None:

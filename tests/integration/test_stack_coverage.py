@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab import ContainerSpec, Kubelet, PodSpec, sleeping_pod
+from lab.cri_runtime import SANDBOX_HANDLER
 from lab.pod import random_name
 from tests.coverage_support import Site, events_missing
 from tests.stack_support import eventually, keelwatch, missing_for_stack
@@ -38,6 +40,16 @@ def numbered_pod() -> PodSpec:
 
 def started(site: Site) -> None:
     eventually(lambda: [n for n in site.coverage()["nodes"] if n["state"] == "watched"], "no agent came", 60)
+
+
+def test_a_pod_that_a_sandbox_runs_is_not_said_to_be_observed(site: Site, kubelet: Kubelet) -> None:
+    site.start("agent")
+    started(site)
+    pod = kubelet.run_pod(replace(numbered_pod(), runtime_handler=SANDBOX_HANDLER))
+    one = site.container(pod.namespace)
+    assert one["runtime"] == SANDBOX_HANDLER
+    assert {part["cause"] for part in one["events"]["missing"]} == {"sandboxed_runtime"}
+    assert one["events"]["observed"] == []
 
 
 def test_five_seconds_without_the_agent_are_missing_and_nothing_else(site: Site, kubelet: Kubelet) -> None:

@@ -22,6 +22,8 @@ def container_detail(at: Container, kind: str) -> dict[str, Any]:
     if details is None:
         return {"taken_up": clock.now()} if kind == "container_started" else {}
     found: dict[str, Any] = {"kind": details.kind, "runtime": details.runtime}
+    if details.runtime_handler:
+        found["runtime_handler"] = details.runtime_handler
     if kind == "container_started":
         found |= {"taken_up": clock.now(), "log_files": _log_files(details.log_path)}
     if details.complete:

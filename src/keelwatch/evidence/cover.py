@@ -93,8 +93,8 @@ def cover(one: Container, node: Node, losses: tuple[Loss, ...], at: Moment) -> C
 
 
 def is_sandboxed(runtime: str, named: frozenset[str]) -> bool:
-    """Whether a runtime class or handler is one that hides its processes from the node."""
-    return bool(runtime) and (runtime in named or bool(_SANDBOXES.search(runtime)))
+    """Whether a runtime class or handler (`class/handler`) is one that hides its processes from the node."""
+    return any(name in named or _SANDBOXES.search(name) for name in runtime.split("/"))
 
 
 def silence(watch: Watch, at: Moment) -> Intervals:

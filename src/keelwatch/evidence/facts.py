@@ -79,7 +79,7 @@ class Container:
     pod: str = ""
     container: str = ""
     image: str = ""
-    runtime: str = ""  # its runtime class or handler, where one is named
+    runtime: str = ""  # its runtime class and handler, as far as they are named, with a "/" between
     known_by: str = ""  # "kubernetes", "agent" or both, joined by "+"
     runs: Intervals = NOTHING
     taken: tuple[tuple[int, int], ...] = ()

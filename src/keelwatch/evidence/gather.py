@@ -207,7 +207,7 @@ def _name(one: Container, other: Container) -> None:
     for name in _NAMES:
         if told := getattr(other, name):
             setattr(one, name, told)
-    one.runtime = one.runtime or other.runtime
+    one.runtime = "/".join(dict.fromkeys(name for name in (other.runtime, one.runtime) if name))
 
 
 def _runs(starts: Sequence[tuple[int, int, int]], ends: Sequence[int]) -> Intervals:

@@ -102,13 +102,24 @@ def test_a_sandbox_hides_events_but_not_logs() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["gvisor", "runsc", "kata-qemu", "io.containerd.kata.v2", "Kata", "coco", "ours"]
+    "name",
+    [
+        "gvisor",
+        "runsc",
+        "kata-qemu",
+        "io.containerd.kata.v2",
+        "Kata",
+        "coco",
+        "ours",
+        "secure/runsc",
+        "ours/x",
+    ],
 )
 def test_sandboxes_are_known_by_name(name: str) -> None:
     assert is_sandboxed(name, frozenset({"ours"}))
 
 
-@pytest.mark.parametrize("name", ["", "runc", "crun", "nvidia", "cocoa", "sysbox-runc"])
+@pytest.mark.parametrize("name", ["", "runc", "crun", "nvidia", "cocoa", "sysbox-runc", "gpu/nvidia"])
 def test_other_runtimes_are_none(name: str) -> None:
     assert not is_sandboxed(name, frozenset({"ours"}))
 

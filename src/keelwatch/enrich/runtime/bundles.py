@@ -96,12 +96,13 @@ def _listed(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def take_crio_sandbox(draft: Draft, bundle: Path) -> None:
-    """The pod's labels and annotations, which CRI-O keeps with the pod's sandbox, a neighbour of `bundle`."""
+    """The pod's labels, annotations and handler, which CRI-O keeps beside `bundle`, with the sandbox."""
     sandbox = draft.get("sandbox_id")
     if draft.get("runtime") != "cri-o" or not sandbox or "/" in sandbox:
         return
     config = read_json(bundle.parent.with_name(sandbox) / bundle.name / "config.json")
     annotations = text_pairs(config.get("annotations"))
+    draft.put("runtime", runtime_handler=annotations.get(f"{CRIO}RuntimeHandler", ""))
     draft.add("runtime", "annotations", json_object(annotations.get(f"{CRIO}Annotations", "")))
     labels = json_object(annotations.get(f"{CRIO}Labels", ""))
     take_pod(draft, "runtime", {key: value for key, value in labels.items() if key != CONTAINER_NAME})

@@ -150,6 +150,7 @@ class CriQuery:
             _remember(endpoint.sandboxes, sandbox_id, status)
         draft.put("cri", pod=status.metadata.name, namespace=status.metadata.namespace)
         draft.put("cri", pod_uid=status.metadata.uid, sandbox_id=sandbox_id)
+        draft.put("cri", runtime_handler=status.runtime_handler)
         if draft.get("kind") == "sandbox":
             draft.put("cri", created=status.created_at)
         draft.add("cri", "labels", {**status.labels, **draft.values.get("labels", {})})

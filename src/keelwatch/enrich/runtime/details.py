@@ -21,6 +21,7 @@ class ContainerDetails:
 
     id: str
     runtime: str = ""  # "containerd" | "cri-o" | "docker" | "podman"
+    runtime_handler: str = ""  # what the runtime runs the pod with, "" for its default
     kind: str = "container"  # or "sandbox", the process that holds a pod's namespaces
     name: str = ""
     namespace: str = ""
