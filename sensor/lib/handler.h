@@ -103,6 +103,24 @@ static __always_inline void kw_finish(u32 slot, void *ring)
 	kw_release(slot);
 }
 
+// Those with two paths, of which the second is what there is afterwards.
+static __always_inline int kw_emit_two_paths(u32 kind, u32 call, int ret, int old_dir, u64 old, int dir,
+					     u64 new, u32 flags)
+{
+	struct kw_file_event *event;
+	int slot;
+
+	event = kw_start_by_path(&slot, kind, call, ret, dir, old_dir);
+	if (!event)
+		return 0;
+	event->head.old_path_source = KW_USER;
+	event->file.flags = flags;
+	kw_text_user_path(slot, KW_TEXT_PATH, KW_TEXT_BASE, dir, new);
+	kw_text_user_path(slot, KW_TEXT_OLD_PATH, KW_TEXT_OLD_BASE, old_dir, old);
+	kw_finish(slot, &kw_file_ring);
+	return 0;
+}
+
 // Calls of the process ring.
 static __always_inline struct kw_call_event *kw_start_call(int *slot, u32 kind, u32 call, int ret)
 {

@@ -4,20 +4,9 @@
 
 static __always_inline int kw_linked(u32 call, int ret, int old_dir, u64 old, int dir, u64 new, u32 flags)
 {
-	struct kw_file_event *event;
-	int slot;
-
 	if (kw_is_dull_error(ret) || ret == -EEXIST)
 		return 0;
-	event = kw_start_by_path(&slot, KW_LINK, call, ret, dir, old_dir);
-	if (!event)
-		return 0;
-	event->head.old_path_source = KW_USER;
-	event->file.flags = flags;
-	kw_text_user_path(slot, KW_TEXT_PATH, KW_TEXT_BASE, dir, new);
-	kw_text_user_path(slot, KW_TEXT_OLD_PATH, KW_TEXT_OLD_BASE, old_dir, old);
-	kw_finish(slot, &kw_file_ring);
-	return 0;
+	return kw_emit_two_paths(KW_LINK, call, ret, old_dir, old, dir, new, flags);
 }
 
 KW_HANDLER(link)

@@ -9,36 +9,30 @@ from fastapi.responses import HTMLResponse
 
 from keelwatch.console.auth import Session
 from keelwatch.console.history import History
+from keelwatch.console.pages_filters import explained, filters_of
 from keelwatch.console.pages_login import viewer_of
 from keelwatch.console.pages_render import render
 from keelwatch.console.view_access import FILTERS, MOST, access_page, session_page
+from keelwatch.console.view_reader import FilterError
 from keelwatch.query.access import CONFIDENCES, KINDS
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import filter_of
-from keelwatch.store.database import StoreError
 
 router = APIRouter(include_in_schema=False)
 Views = Annotated[Session, Depends(viewer_of)]
 _LONGEST = 400
-_CANNOT_COMPILE_REGEXP = 427
 
 
 @router.get("/access")
 def access(request: Request, viewer: Views) -> HTMLResponse:
     """Who entered containers; a filter that cannot be understood is explained."""
-    asked = request.query_params
-    filters = {name: asked[name][:_LONGEST] for name in FILTERS if asked.get(name)}
-    filters.setdefault("since", "24h")
+    filters = filters_of(request, FILTERS)
     history: History = request.app.state.history
     problem, status = "", 200
     try:
-        found = history.sessions(filter_of(filters), MOST)
-    except QuestionError as error:
-        problem, status, found = f"{error.parameter}: {error}; {error.hint}".rstrip("; "), 400, []
-    except StoreError as error:
-        if error.code != _CANNOT_COMPILE_REGEXP:
-            raise
-        problem, status, found = "regex: not a regular expression that RE2 understands", 400, []
+        found = explained(lambda: history.sessions(filter_of(filters), MOST))
+    except FilterError as error:
+        problem, status, found = str(error), 400, []
     shown = {"filters": filters, "problem": problem, "section": "/access", "wide": True, **access_page(found)}
     choices = {"kinds": KINDS, "confidences": CONFIDENCES}
     return render(request, "access.html", shown | choices, viewer, status=status)

@@ -8,30 +8,27 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from keelwatch.console.auth import Session
+from keelwatch.console.pages_filters import explained, filters_of
 from keelwatch.console.pages_login import viewer_of
 from keelwatch.console.pages_render import render
 from keelwatch.console.view_coverage import FILTERS, coverage_page
+from keelwatch.console.view_reader import FilterError
 from keelwatch.evidence.coverage import Coverage
-from keelwatch.query.errors import QuestionError
 
 router = APIRouter(include_in_schema=False)
 Views = Annotated[Session, Depends(viewer_of)]
-_LONGEST = 400
 
 
 @router.get("/coverage")
 def coverage(request: Request, viewer: Views) -> HTMLResponse:
     """What was observed of what ran; a filter that cannot be understood is explained."""
-    asked = request.query_params
-    filters = {name: asked[name][:_LONGEST] for name in FILTERS if asked.get(name)}
-    filters.setdefault("since", "24h")
+    filters = filters_of(request, FILTERS)
     reckoner: Coverage = request.app.state.coverage
     problem, status = "", 200
     try:
-        report = reckoner.report(filters)
-    except QuestionError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        problem, status = f"{error.parameter}: {error}{hint}", 400
+        report = explained(lambda: reckoner.report(filters))
+    except FilterError as error:
+        problem, status = str(error), 400
         report = reckoner.report({"since": "1s"})
     shown = {"filters": filters, "problem": problem, "section": "/coverage", **coverage_page(report)}
     return render(request, "coverage.html", shown, viewer, status=status)

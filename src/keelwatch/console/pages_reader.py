@@ -5,21 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import orjson
 from fastapi import Request
 
 from keelwatch.console.history import Cursor, History
+from keelwatch.console.pages_filters import explained
 from keelwatch.console.view_reader import FilterError, Filters, Reader, Record
-from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import Filter, filter_of
-from keelwatch.store.database import QUERY_TOO_LARGE, QUERY_TOO_LONG, StoreError
 
-Answer = TypeVar("Answer")
 _MAX_CURSOR = 1 << 20
-_CANNOT_COMPILE_REGEXP = 427
 
 
 class HistoryReader(Reader):
@@ -31,32 +26,32 @@ class HistoryReader(Reader):
     def rows(self, table: str, filters: Filters, tail: int) -> list[Record]:
         """The newest `tail` records, oldest first."""
         if table == "timeline":
-            return _asked(lambda: self._history.timeline(_filter(filters), tail))
-        return _asked(lambda: self._history.rows(table, _filter(filters), tail))
+            return explained(lambda: self._history.timeline(_filter(filters), tail))
+        return explained(lambda: self._history.rows(table, _filter(filters), tail))
 
     def first_rows(self, table: str, filters: Filters, count: int) -> list[Record]:
         """The oldest `count` records of a table, oldest first."""
-        return _asked(lambda: self._history.rows(table, _filter(filters), count, oldest=True))
+        return explained(lambda: self._history.rows(table, _filter(filters), count, oldest=True))
 
     def alert(self, id_: str) -> Record | None:
         """One alert."""
-        return _asked(lambda: self._history.alert(id_))
+        return explained(lambda: self._history.alert(id_))
 
     def workloads(self, filters: Filters) -> list[Record]:
         """Workloads with their instances and counts."""
-        return _asked(lambda: self._history.workloads(_filter(filters)))
+        return explained(lambda: self._history.workloads(_filter(filters)))
 
     def compare(self, by: str, filters: Filters, limit: int) -> Record:
         """Lines, programs or files by how many instances have them, the rarest first."""
-        return _asked(lambda: self._history.compare(by, _filter(filters), limit, 0))
+        return explained(lambda: self._history.compare(by, _filter(filters), limit, 0))
 
     def histogram(self, filters: Filters, buckets: int) -> Record:
         """Log lines over time."""
-        return _asked(lambda: self._history.histogram(_filter(filters), buckets))
+        return explained(lambda: self._history.histogram(_filter(filters), buckets))
 
     def alert_counts(self, filters: Filters, buckets: int) -> Record:
         """Alerts over time, by priority."""
-        return _asked(lambda: self._history.alert_counts(_filter(filters), buckets))
+        return explained(lambda: self._history.alert_counts(_filter(filters), buckets))
 
     def agents(self) -> list[Record]:
         """The nodes that report; of a node's spools the one that was heard of last."""
@@ -73,7 +68,7 @@ class HistoryReader(Reader):
             return [], encode_cursor(self._history.cursor(("logs",)))
         # What arrives now is wanted, whatever its own time.
         wanted = _filter({name: value for name, value in filters.items() if name not in ("since", "until")})
-        found, moved = _asked(lambda: self._history.news(wanted, decode_cursor(cursor)))
+        found, moved = explained(lambda: self._history.news(wanted, decode_cursor(cursor)))
         return found, encode_cursor(moved)
 
 
@@ -84,21 +79,6 @@ def reader_of(request: Request) -> Reader:
 
 def _filter(filters: Filters) -> Filter:
     return filter_of(filters)
-
-
-def _asked(answer: Callable[[], Answer]) -> Answer:
-    """The answer; a question that cannot be answered says why."""
-    try:
-        return answer()
-    except QuestionError as error:
-        hint = f"; {error.hint}" if error.hint else ""
-        raise FilterError(f"{error.parameter}: {error}{hint}") from error
-    except StoreError as error:
-        if error.code == _CANNOT_COMPILE_REGEXP:
-            raise FilterError("regex: not a regular expression that RE2 understands") from error
-        if error.code in (QUERY_TOO_LARGE, QUERY_TOO_LONG):
-            raise FilterError("this asks for too much at once: choose a shorter time range") from error
-        raise
 
 
 def encode_cursor(cursor: Cursor) -> str:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 
-from keelwatch.model.observation import KINDS, Observation
+from keelwatch.model.observation import KINDS, NAMESPACES, Observation
 
 CALLS: tuple[str, ...] = (
     "",
@@ -38,16 +38,6 @@ SIZE = struct.Struct("<I")
 AFTER_HEAD = HEAD.size
 AFTER_FILE = HEAD.size + FILE.size
 
-NAMESPACES = {
-    0x00000080: "time",
-    0x00020000: "mnt",
-    0x02000000: "cgroup",
-    0x04000000: "uts",
-    0x08000000: "ipc",
-    0x10000000: "user",
-    0x20000000: "pid",
-    0x40000000: "net",
-}
 NO_CONTAINER = bytes(32)
 UNSET = 0xFFFFFFFF
 

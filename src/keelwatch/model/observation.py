@@ -25,6 +25,18 @@ KINDS: tuple[str, ...] = (
 )
 """Event classes. The position plus one is the number in `enum kw_kind` of events.h."""
 
+NAMESPACES: dict[int, str] = {
+    0x00000080: "time",
+    0x00020000: "mnt",
+    0x02000000: "cgroup",
+    0x04000000: "uts",
+    0x08000000: "ipc",
+    0x10000000: "user",
+    0x20000000: "pid",
+    0x40000000: "net",
+}
+"""Kinds of namespaces by their flag (CLONE_NEW* of sched.h), as in `flags` of setns and unshare."""
+
 
 @dataclass(slots=True)
 class Observation:

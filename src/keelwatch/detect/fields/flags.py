@@ -47,16 +47,6 @@ CLONE_FLAGS: dict[int, str] = {
     0x20000000: "CLONE_NEWPID",
     0x40000000: "CLONE_NEWNET",
 }
-NAMESPACES: dict[int, str] = {
-    0x00000080: "time",
-    0x00020000: "mnt",
-    0x02000000: "cgroup",
-    0x04000000: "uts",
-    0x08000000: "ipc",
-    0x10000000: "user",
-    0x20000000: "pid",
-    0x40000000: "net",
-}
 MOUNT_FLAGS: dict[int, str] = {
     0x1: "MS_RDONLY",
     0x2: "MS_NOSUID",

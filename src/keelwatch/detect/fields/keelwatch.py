@@ -9,6 +9,7 @@ from keelwatch.detect.fields import flags
 from keelwatch.detect.fields.base import Field, FieldValue, Type, kinds
 from keelwatch.model.event import Event
 from keelwatch.model.identity import Identity
+from keelwatch.model.observation import NAMESPACES
 
 EXEC = kinds("exec")
 NAMESPACED = kinds("setns", "unshare")
@@ -25,7 +26,7 @@ def _owner(attribute: str) -> Callable[[Event, object], FieldValue]:
 
 
 def _namespaces(event: Event, _argument: object) -> tuple[str, ...]:
-    return flags.names(event.flags, flags.NAMESPACES)
+    return flags.names(event.flags, NAMESPACES)
 
 
 def _target_container(event: Event, _argument: object) -> str | None:
