@@ -65,6 +65,7 @@ class History:
         self._write = write
         self._resolve = resolve
         self._last = _Last()
+        self._doubted: dict[str, str] = {}  # uid → hash in the store, of what seemed to have changed since
         self._held: list[Note] = []
         self._pending: list[tuple[str, list[Row]]] = []
         self._room = threading.Condition()
@@ -92,6 +93,7 @@ class History:
             first = self._last.empty
             self._add(Note("found" if first else "added", new.uid, now, None, new, told=not first))
         elif kind_hash[1] != content_hash(new, self._resolve(new)):
+            self._doubted[new.uid] = kind_hash[1]
             self._add(Note("changed", new.uid, now, None, new, restored=True))
 
     def changed(self, old: KubeObject, new: KubeObject, now: int) -> None:
@@ -156,7 +158,7 @@ class History:
                 note.old, stored = before.get(note.uid, (None, None))
                 note.resolved = stored if note.new is None else None
         known = [note for note in notes if note.new or note.old]
-        objects = [self._row(note) for note in joined(known)]
+        objects = [row for note in joined(known) if not self._is_stored(row := self._row(note))]
         lifecycle = [row for note in known if note.told for row in self._happened(note)]
         return [(table, rows) for table, rows in (("objects", objects), ("lifecycle", lifecycle)) if rows]
 
@@ -164,6 +166,14 @@ class History:
         one = note.new or note.old
         assert one is not None  # noqa: S101  # _rows left the others out
         return to_row(note.event, note.time, self._cluster, one, note.resolved or self._resolve(one))
+
+    def _is_stored(self, row: Row) -> bool:
+        """Whether the store has it: it seemed to have changed as long as its owner or team was not listed."""
+        uid = row["uid"]
+        if row["event"] == "changed" and self._doubted.get(uid) == row["content_hash"]:
+            return True
+        self._doubted.pop(uid, None)
+        return False
 
     def _happened(self, note: Note) -> list[Row]:
         one = note.new or note.old
