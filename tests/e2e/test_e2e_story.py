@@ -62,7 +62,6 @@ ATTACKS_RULES = {
 AGENTS_RULES = ("Privileged pod made", "Pod mounts the files of its node")
 SYSTEM = ("default", "kube-system", "kube-public", "kube-node-lease")
 LOSSES = ("ring_full", "map_full", "decode_error", "spool_full", "rejected", "sequence", "row_count")
-STARTS_AND_ENDS = ("container_started", "container_ended")
 # Each step is done for real and leaves the node as it was.
 BREAKOUT = """
 toolbox setns 1 mnt /bin/true || toolbox setns $(pidof kubelet | cut -d' ' -f1) mnt /bin/true
@@ -444,10 +443,17 @@ def waiting(shop: Workloads, app: str) -> str:
 
 
 def still_there(api: Hub, shop: Workloads) -> set[str]:
-    """Containers that began and did not end."""
+    """Containers that the agent took up and of which it told no end.
+
+    The one of before the upgrade cannot have told of those that ended while it was replaced: the one that
+    runs now did not find them.
+    """
+    stops = [seconds_of(row["time"]) for row in api.rows("lifecycle", kind="agent_stopped")]
+    replaced = max(stops, default=0.0) * 1e9
     rows = api.rows("lifecycle", namespace=shop.namespace)
-    told = {kind: {row["container_id"] for row in rows if row["kind"] == kind} for kind in STARTS_AND_ENDS}
-    return told["container_started"] - told["container_ended"]
+    ended = {row["container_id"] for row in rows if row["kind"] == "container_ended"}
+    started = [row for row in rows if row["kind"] == "container_started"]
+    return {row["container_id"] for row in started if row["detail"]["taken_up"] > replaced} - ended
 
 
 def test_every_container_was_observed_but_for_the_upgrade(release: Release, shop: Workloads) -> None:
