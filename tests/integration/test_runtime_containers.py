@@ -113,18 +113,23 @@ def test_the_identity_names_the_deployment(runtimes: Runtimes, kubelet: Kubelet)
         assert "workload=inferred" in identity.identity_source
 
 
-def test_at_the_first_sight_of_its_cgroup_the_pod_is_known(
+def test_at_the_first_process_in_its_cgroup_the_pod_is_known(
     runtimes: Runtimes, kubelet: Kubelet, cri_pod: Pod, sandbox_runs: bool
 ) -> None:
-    """The runtime is still setting the container up then, and its first event is of that phase."""
+    """The runtime is still setting the container up then, and its first event is of that phase.
+
+    An empty cgroup is nobody's yet: an event always has a process.
+    """
     known, first = set(cgroups.find_all()), {}
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.is_set():
             for container_id, path in cgroups.find_all().items():
-                if container_id not in known and container_id not in first:
-                    first[container_id] = runtimes.find(container_id, cgroups.first_pid(path))
+                if container_id in known or container_id in first:
+                    continue
+                if pid := cgroups.first_pid(path):
+                    first[container_id] = runtimes.find(container_id, pid)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
