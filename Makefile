@@ -26,7 +26,7 @@ check: setup-dev ## Format, lint, types, import contracts, C warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	shellcheck -x -P lab/cluster lab/cluster/{build,up,down} tools/{e2e,install-packages,render-manifests} deploy/image/build .ci/run
+	shellcheck -x -P lab/cluster lab/cluster/{build,load,up,down} tools/{e2e,install-packages,render-manifests} deploy/image/build .ci/run
 	$(MAKE) -C sensor all check-format PYTHON=$(CURDIR)/$(BIN)/python CLANG_FORMAT=$(CURDIR)/$(BIN)/clang-format
 
 .PHONY: format

@@ -3,6 +3,7 @@
 python -m lab up [--directory DIR] [--replicas N] [--attack]   run shop/checkout until Ctrl-C
 python -m lab down [DIR]                                       sweep away what is left of it
 python -m lab image pause|workload [--name NAME] FILE          write an image as an OCI archive
+python -m lab remove-pods SOCKET                               kill and remove every pod of a runtime
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import signal
 import sys
 from pathlib import Path
 
+from keelwatch.enrich.runtime.cri import CriError
 from lab import Containerd, Deployment, Kubelet, Pod, attack, missing_for_containers, sweep
+from lab.cri_runtime import remove_pods
 from lab.images import PAUSE_IMAGE, WORKLOAD_IMAGE, pause_image, workload_image, write_archive
 
 
@@ -30,9 +33,13 @@ def main() -> int:
     image.add_argument("which", choices=["pause", "workload"])
     image.add_argument("--name", help=f"default: {PAUSE_IMAGE} or {WORKLOAD_IMAGE}")
     image.add_argument("file", type=Path)
+    remove = commands.add_parser("remove-pods", help="kill and remove every pod of a runtime")
+    remove.add_argument("socket", type=Path, help="its CRI socket")
     options = parser.parse_args()
     if options.command == "image":
         return _image(options.which, options.name, options.file)
+    if options.command == "remove-pods":
+        return _remove_pods(options.socket)
     if missing := missing_for_containers():
         print(f"lab: {missing}", file=sys.stderr)
         return 1
@@ -45,6 +52,15 @@ def _image(which: str, name: str | None, file: Path) -> int:
     made = pause_image() if which == "pause" else workload_image(name or WORKLOAD_IMAGE)
     made.name = name or made.name
     print(f"{made.name} {write_archive(made, file)}")
+    return 0
+
+
+def _remove_pods(socket: Path) -> int:
+    try:
+        remove_pods(socket)
+    except CriError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -20,6 +20,19 @@ SANDBOX_HANDLER = "runsc"
 """A second handler, named as gVisor's is. Here it is runc, too: only what is said of it differs."""
 
 
+def remove_pods(socket: Path | str) -> None:
+    """Kill and remove every pod of a runtime; raises CriError."""
+    cri = Cri(socket)
+    try:
+        for container in cri.call("ListContainers", 10.0).containers:
+            cri.call("StopContainer", 30.0, container_id=container.id, timeout=0)
+        for sandbox in cri.call("ListPodSandbox", 10.0).items:
+            cri.call("StopPodSandbox", 30.0, pod_sandbox_id=sandbox.id)
+            cri.call("RemovePodSandbox", 30.0, pod_sandbox_id=sandbox.id)
+    finally:
+        cri.close()
+
+
 class CriRuntime:
     """Start and stop one instance; as a context manager, it is swept away at the end.
 
@@ -77,7 +90,7 @@ class CriRuntime:
         """Remove every pod and container, stop the daemon, delete the directory."""
         if self._process is not None and self._process.poll() is None:
             with suppress(CriError):
-                self._remove_pods()
+                remove_pods(self.socket)
         self.stop_daemon()
         sweep.sweep(self.directory)
 
@@ -124,15 +137,6 @@ class CriRuntime:
                 if time.monotonic() > end:
                     raise TimeoutError(f"{self.program} does not answer:\n{self._log_tail()}")
                 time.sleep(0.05)
-        finally:
-            cri.close()
-
-    def _remove_pods(self) -> None:
-        cri = Cri(self.socket)
-        try:
-            for sandbox in cri.call("ListPodSandbox", 10.0).items:
-                cri.call("StopPodSandbox", 30.0, pod_sandbox_id=sandbox.id)
-                cri.call("RemovePodSandbox", 30.0, pod_sandbox_id=sandbox.id)
         finally:
             cri.close()
 

@@ -18,9 +18,8 @@ from typing import Any
 
 import yaml
 
-from tests.e2e_support import KUBECONFIG, PATH, PROJECT, Release, Workloads, run
+from tests.e2e_support import KUBECONFIG, LAB, PATH, PROJECT, Release, Workloads, run
 
-LAB = Path(os.environ.get("LAB", "/tmp/lab"))
 ALICE = LAB / "alice.kubeconfig"
 ALICES_RIGHTS: list[dict[str, Any]] = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},

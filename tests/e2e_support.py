@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -40,6 +41,7 @@ WORKLOAD_IMAGE = os.environ.get("KEELWATCH_WORKLOAD_IMAGE", "localhost/shop/chec
 NEXT_IMAGE = os.environ.get("KEELWATCH_NEXT_IMAGE", "localhost/shop/checkout:1.5.0")
 HUB_PATH = os.environ.get("KEELWATCH_HUB_PATH", "")
 PATH = f"{os.environ.get('KUBE_BIN', '/opt/kubernetes/bin')}:{os.environ['PATH']}"
+LAB = Path(os.environ.get("LAB", "/tmp/lab"))
 HUB_DATA = "/var/lib/keelwatch/hub"
 Found = TypeVar("Found")
 
@@ -56,6 +58,18 @@ def missing() -> str:
     except RuntimeError as error:
         return f"no cluster: {error}"
     return ""
+
+
+def no_privileged_pods() -> str:
+    """Why the lab's node cannot run them, or "": CRI-O gives them every capability that there is."""
+    nodes = json.loads(run("kubectl", "get", "nodes", "-o", "json"))["items"]
+    runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"].partition(":")[0] for node in nodes}
+    bounding = re.search(r"^CapBnd:\s*(\w+)", Path("/proc/self/status").read_text(), re.M)
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    whole = bounding is not None and int(bounding[1], 16) == (1 << last + 1) - 1
+    if whole or "cri-o" not in runtimes or not (LAB / "kubelet.pid").is_file():
+        return ""
+    return "privileged pods do not start: CRI-O gives them capabilities that this machine has not"
 
 
 def run(*command: str, text: str = "", seconds: float = 300.0) -> str:

@@ -11,6 +11,9 @@ POD_RANGE=10.88.0.0/16
 API_ADDRESS=10.96.0.1
 DNS_ADDRESS=10.96.0.10
 PAUSE_IMAGE=localhost/pause:lab
+# Apart from what podman keeps on this machine, but below the folder that nodes with CRI-O have.
+CRIO_STORAGE=/var/lib/containers/lab
+CRIO_RUN=/run/containers/lab
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 export PATH=$KUBE_BIN:$PATH
@@ -53,6 +56,33 @@ stop() { # NAME...
         done
         kill -9 "$pid" 2>/dev/null || true
         rm -f "$LAB/$name.pid"
+    done
+}
+
+# Which runtime the node has, containerd or cri-o: as RUNTIME says, or as it was before.
+node_runtime() {
+    local known
+    known=$(cat "$LAB/runtime" 2>/dev/null || true)
+    echo "${RUNTIME:-${known:-containerd}}"
+}
+
+runtime_socket() {
+    case $(node_runtime) in
+        containerd) echo /run/containerd/containerd.sock ;;
+        cri-o) echo /run/crio/crio.sock ;;
+        *) die "RUNTIME is containerd or cri-o, not $(node_runtime)" ;;
+    esac
+}
+
+load_images() { # ARCHIVE...: OCI archives, into the node's runtime
+    local archive
+    for archive in "$@"; do
+        if [ "$(node_runtime)" = cri-o ]; then
+            podman --root "$CRIO_STORAGE" --runroot "$CRIO_RUN" --storage-driver overlay \
+                load --quiet --input "$archive"
+        else
+            ctr -n k8s.io image import --local "$archive"
+        fi >/dev/null
     done
 }
 

@@ -27,7 +27,7 @@ from kubernetes import config
 
 from keelwatch.capture.ring import problems
 from lab.images import workload_image, write_archive
-from tests.e2e_support import until
+from tests.e2e_support import PROJECT, until
 from tests.hub_support import HubProcess
 
 pytestmark = [pytest.mark.cluster, pytest.mark.root, pytest.mark.sensor, pytest.mark.timeout(600)]
@@ -177,8 +177,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     archive = made.folder / "image.tar"
     write_archive(workload_image(IMAGE), archive)
     subprocess.run(
-        ["ctr", "-n", "k8s.io", "image", "import", "--local", str(archive)],
-        check=True, capture_output=True, env=PATHS,
+        [str(PROJECT / "lab/cluster/load"), str(archive)], check=True, capture_output=True, env=PATHS,
     )  # fmt: skip
     try:
         made.pod = _pod()

@@ -89,7 +89,8 @@ def requests_made(hub: HubProcess) -> Iterator[None]:
         pod = {"hostPID": True, "hostIPC": True, "hostNetwork": True, "terminationGracePeriodSeconds": 0,
                "containers": [CONTAINER | {"securityContext": {"privileged": True}}],
                "volumes": [{"name": "etc", "hostPath": {"path": "/etc"}}]}  # fmt: skip
-        apply("Pod", "bad", spec=pod)
+        apply("Pod", "bad", spec=pod)  # which need not start: some nodes cannot run what is privileged
+        apply("Pod", "till", spec={"containers": [CONTAINER], "terminationGracePeriodSeconds": 0})
         apply("Service", "door", spec={"type": "NodePort", "ports": [{"port": 80}]})
         every = [{"apiGroups": ["*"], "resources": ["*", "pods/exec"], "verbs": ["*", "create"]}]
         apply("ClusterRole", NAME, rbac, rules=every)
@@ -103,9 +104,9 @@ def requests_made(hub: HubProcess) -> Iterator[None]:
         kubectl("get", "secret", "db", "-n", NAME)
         kubectl("get", "secrets", "-n", NAME)
         kubectl("create", "token", "default", "-n", NAME)
-        kubectl("wait", "pod/bad", "-n", NAME, "--for=condition=Ready", "--timeout=100s")
-        kubectl("exec", "bad", "-n", NAME, "--", "no-such-program", "--flag", check=False)
-        kubectl("debug", "bad", "-n", NAME, f"--image={IMAGE}", "--image-pull-policy=Never", check=False)
+        kubectl("wait", "pod/till", "-n", NAME, "--for=condition=Ready", "--timeout=100s")
+        kubectl("exec", "till", "-n", NAME, "--", "no-such-program", "--flag", check=False)
+        kubectl("debug", "till", "-n", NAME, f"--image={IMAGE}", "--image-pull-policy=Never", check=False)
         kubectl("get", "secrets", "-n", NAME, "--as=nobody-at-all-else", check=False)
         yield
     finally:
@@ -144,10 +145,10 @@ def test_rules_fire_on_real_requests(hub: HubProcess, requests_made: None) -> No
 def test_the_exec_names_its_user_and_its_pod(hub: HubProcess, requests_made: None) -> None:
     found = until(lambda: hub.records("audit", namespace=NAME, subresource="exec"))
     assert {one["command"] for one in found} == {"no-such-program --flag"}
-    assert {(one["pod"], one["container"]) for one in found} == {("bad", "app")}
+    assert {(one["pod"], one["container"]) for one in found} == {("till", "app")}
     assert {one["verb"] for one in found} <= {"get", "create"}
     assert all(one["pod_uid"] and one["user"] and one["source_ips"] for one in found)
-    assert {one["record"] for one in hub.records("timeline", namespace=NAME, pod="bad")} >= {"audit", "alert"}
+    assert {one["record"] for one in hub.records("timeline", namespace=NAME, pod="till")} >= {"audit", "alert"}
 
 
 def test_each_line_of_the_log_is_there_once(hub: HubProcess, requests_made: None) -> None:

@@ -33,6 +33,7 @@ from tests.e2e_support import (
     claims_of,
     fresh_release,
     missing,
+    no_privileged_pods,
     numbers,
     run,
     until,
@@ -301,6 +302,8 @@ def seconds_of(stamp: str) -> float:
 
 
 def test_a_breakout_from_a_privileged_pod(release: Release, shop: Workloads, ledger: Ledger) -> None:
+    if lacks := no_privileged_pods():
+        pytest.skip(lacks)
     node = {"name": "node", "hostPath": {"path": "/"}}
     shop.apply(
         "Pod",
