@@ -148,7 +148,10 @@ def test_the_exec_names_its_user_and_its_pod(hub: HubProcess, requests_made: Non
     assert {(one["pod"], one["container"]) for one in found} == {("till", "app")}
     assert {one["verb"] for one in found} <= {"get", "create"}
     assert all(one["pod_uid"] and one["user"] and one["source_ips"] for one in found)
-    assert {one["record"] for one in hub.records("timeline", namespace=NAME, pod="till")} >= {"audit", "alert"}
+    assert {one["record"] for one in hub.records("timeline", namespace=NAME, pod="till")} >= {
+        "audit",
+        "alert",
+    }
 
 
 def test_each_line_of_the_log_is_there_once(hub: HubProcess, requests_made: None) -> None:

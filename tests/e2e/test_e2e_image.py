@@ -36,9 +36,14 @@ def test_the_image() -> None:
     if lacks := missing():
         pytest.skip(lacks)
     pod = f"image-{secrets.token_hex(3)}"
-    command = ["kubectl", "run", pod, "--rm", "-i", "--quiet", "--restart=Never", f"--image={IMAGE}"]
-    told = run(*command, "--command", "--", "/usr/bin/python3.11", "-I", "-c", LOOK)
-    found = json.loads(next(line for line in told.splitlines() if line.startswith("{")))
+    command = ["kubectl", "run", pod, "--restart=Never", f"--image={IMAGE}", "--command", "--"]
+    run(*command, "/usr/bin/python3.11", "-I", "-c", LOOK)
+    try:
+        # Not `kubectl run -i`: what is said before it has attached is lost.
+        run("kubectl", "wait", f"pod/{pod}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
+        found = json.loads(run("kubectl", "logs", pod))
+    finally:
+        run("kubectl", "delete", "pod", pod, "--wait=false")
     assert found["failed"] == {}
     assert found["modules"] > 150
     assert (found["uid"], found["shells"]) == (65532, [])

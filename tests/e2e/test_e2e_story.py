@@ -137,13 +137,26 @@ def test_the_charts_own_test(release: Release) -> None:
     release.helm("test", release.name)
 
 
+def read_in(release: Release, pod: dict[str, Any], path: str) -> str:
+    program = ["/usr/bin/python3.11", "-I", "-c", f"print(open({path!r}).read())"]
+    return release.kubectl("exec", pod["metadata"]["name"], "--", *program)
+
+
 def test_an_agents_token_is_for_the_hub_only_and_names_its_pod(release: Release) -> None:
     [agent, *_] = pods_of(release, "agent")
-    read = ["python3.11", "-I", "-c", "print(open('/var/run/keelwatch/token').read())"]
-    token = release.kubectl("exec", agent["metadata"]["name"], "--", "/usr/bin/" + read[0], *read[1:])
-    claims = claims_of(token)
+    claims = claims_of(read_in(release, agent, "/var/run/keelwatch/token"))
     assert claims["aud"] == ["keelwatch"]
     assert claims["kubernetes.io"]["pod"]["name"] == agent["metadata"]["name"]
+
+
+def test_an_agent_has_four_capabilities_and_the_runtimes_seccomp_profile(release: Release) -> None:
+    [agent, *_] = pods_of(release, "agent")
+    status = dict(
+        line.split(":\t", 1) for line in read_in(release, agent, "/proc/self/status").splitlines() if line
+    )
+    dac_read_search, sys_ptrace, perfmon, bpf = (1 << number for number in (2, 19, 38, 39))
+    assert int(status["CapEff"], 16) == dac_read_search | sys_ptrace | perfmon | bpf
+    assert status["Seccomp"] == "2"
 
 
 def test_the_api_server_tells_what_it_is_asked_for(release: Release, shop: Workloads, alice: None) -> None:
