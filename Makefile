@@ -54,7 +54,7 @@ image: setup-dev ## The container image as an OCI archive in .build/image/, with
 
 .PHONY: manifests
 manifests: ## Render the chart for `keelwatch manifests`
-	tools/render-manifests > src/keelwatch/cli/manifests.yaml
+	tools/render-manifests > src/keelwatch/cli/commands/manifests.yaml
 
 .PHONY: wheel
 wheel: setup-dev ## A wheel in dist/ that needs no compiler where it is installed

@@ -13,7 +13,7 @@ import pytest
 
 from keelwatch.evidence.canary import BOUND, INTERVAL
 from keelwatch.evidence.canary_watch import SETTLING, CanaryWatch
-from keelwatch.evidence.coverage import Coverage, Policy
+from keelwatch.evidence.report import Coverage, Policy
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.evidence.signs import Sign, SignKeeper
 from keelwatch.ingest.recorder import Recorder

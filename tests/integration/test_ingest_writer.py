@@ -13,8 +13,8 @@ import pytest
 from keelwatch.console.history import History
 from keelwatch.hub.health import Health
 from keelwatch.hub.invalid_lines import InvalidLines
+from keelwatch.ingest.dedupe import Waiting
 from keelwatch.ingest.intake import Intake, IntakeSettings
-from keelwatch.ingest.plan import Waiting
 from keelwatch.ingest.writer import StoreUnavailableError, WriterSettings
 from keelwatch.query import follow
 from keelwatch.store.chdb import EmbeddedDatabase, Limits

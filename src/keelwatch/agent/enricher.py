@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keelwatch.enrich.catalog import Catalog
-from keelwatch.enrich.content import in_image
+from keelwatch.enrich.drift import in_image
 from keelwatch.enrich.processes import ProcessTree
 from keelwatch.enrich.provenance import FileHistory
 from keelwatch.kit import clock

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from keelwatch.agent.alive import Alive
-from keelwatch.agent.completion import BOUND
 from keelwatch.agent.details import agent_detail, container_detail
 from keelwatch.agent.enricher import Enricher
+from keelwatch.agent.late_identity import BOUND
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.losses import Blindness, LossMeter
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.pipeline import Pipeline
 from keelwatch.agent.records import lifecycle_row
-from keelwatch.agent.watch import SensorThread
+from keelwatch.agent.sensor import SensorThread
 from keelwatch.enrich.catalog import Catalog, Container
 from keelwatch.kit import clock
 from keelwatch.model.identity import Identity

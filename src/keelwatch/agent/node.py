@@ -6,23 +6,23 @@ import logging
 from collections.abc import Callable
 
 from keelwatch.agent.alive import Alive
-from keelwatch.agent.completion import Completion
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.housekeeping import Housekeeping
-from keelwatch.agent.inventory import InventoryThread
+from keelwatch.agent.late_identity import Completion
 from keelwatch.agent.log_roots import LogRoots
 from keelwatch.agent.logs import LogThread
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.pipeline import Pipeline
+from keelwatch.agent.pod_feed import InventoryThread
+from keelwatch.agent.sensor import SensorThread
 from keelwatch.agent.settings import AgentSettings
 from keelwatch.agent.thinning import Thinning
-from keelwatch.agent.watch import SensorThread
 from keelwatch.capture.logs import Follower
 from keelwatch.capture.ring import Sensor, SensorConfig, SensorError
 from keelwatch.detect import RuleSet
 from keelwatch.enrich.catalog import Catalog
-from keelwatch.enrich.content import Examiner
-from keelwatch.enrich.inventory import PodCache
+from keelwatch.enrich.drift import Examiner
+from keelwatch.enrich.pod_identities import PodCache
 from keelwatch.enrich.processes import ProcessTree
 from keelwatch.enrich.provenance import FileHistory
 from keelwatch.enrich.runtime import Runtimes

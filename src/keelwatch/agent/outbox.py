@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 
-from keelwatch.agent.completion import Completion
+from keelwatch.agent.late_identity import Completion
 from keelwatch.agent.records import Row
 from keelwatch.kit.worker import Worker
 from keelwatch.model.gap import Gap

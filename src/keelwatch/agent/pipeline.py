@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from keelwatch.agent.alert_repeats import Repeats
 from keelwatch.agent.enricher import Enricher
 from keelwatch.agent.outbox import Outbox
 from keelwatch.agent.records import alert_row, event_row
-from keelwatch.agent.repeats import Repeats
 from keelwatch.agent.thinning import KINDS as THINNED
 from keelwatch.agent.thinning import Thinning
 from keelwatch.detect import RuleSet
 from keelwatch.enrich.catalog import Catalog
-from keelwatch.enrich.content import Examiner, Layers
+from keelwatch.enrich.drift import Examiner, Layers
 from keelwatch.enrich.provenance import FileHistory, with_content
 from keelwatch.model.event import Alert, Event
 from keelwatch.model.identity import Identity

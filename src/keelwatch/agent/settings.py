@@ -1,4 +1,4 @@
-"""Everything an operator can set on the agent. The command line in cli/agent.py fills it."""
+"""Everything an operator can set on the agent. The command line in cli/commands/agent.py fills it."""
 
 from __future__ import annotations
 

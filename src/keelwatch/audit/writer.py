@@ -16,11 +16,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from keelwatch.audit import metrics
+from keelwatch.audit.alert_repeats import Repeats
 from keelwatch.audit.identity import Identify, identity_of, nobody
 from keelwatch.audit.parse import Parsed
 from keelwatch.audit.records import AuditAlert, Row, alert_row, audit_row
 from keelwatch.audit.redact import redacted
-from keelwatch.audit.repeats import Repeats
 from keelwatch.audit.seen import Seen, stored_alerts
 from keelwatch.detect.rules import RuleSet
 from keelwatch.ingest.recorder import Recorder

@@ -1,1 +1,1 @@
-"""The `keelwatch` command: one file per subcommand. It reaches the hub over HTTP only."""
+"""The `keelwatch` command: `commands/` has a file for each subcommand. It reaches the hub over HTTP only."""

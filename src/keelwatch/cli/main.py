@@ -60,7 +60,7 @@ class Program(click.Group):
         del ctx
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"keelwatch.cli.{name}").command
+        command: click.Command = importlib.import_module(f"keelwatch.cli.commands.{name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,8 +10,8 @@ import threading
 from dataclasses import dataclass, field
 
 from keelwatch.enrich import procfs
-from keelwatch.enrich.inventory import PodCache
 from keelwatch.enrich.layers import Layers
+from keelwatch.enrich.pod_identities import PodCache
 from keelwatch.enrich.runtime import ContainerDetails, Runtimes, identity_of
 from keelwatch.kit import clock
 from keelwatch.kit.lru import LRU

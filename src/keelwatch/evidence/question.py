@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from keelwatch.evidence.rollup import GROUPS
 from keelwatch.evidence.scope import Scope
+from keelwatch.evidence.totals import GROUPS
 from keelwatch.query.coverage import Where
 from keelwatch.query.errors import QuestionError
 from keelwatch.query.filter import split_workload

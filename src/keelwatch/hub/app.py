@@ -16,14 +16,13 @@ from starlette.exceptions import HTTPException
 
 from keelwatch import __version__
 from keelwatch.audit import routes as audit_routes
-from keelwatch.console import api, api_access, api_compare
-from keelwatch.console.api_coverage import router as coverage_router
+from keelwatch.console.api import access, compare, coverage, records
 from keelwatch.console.auth import ApiError, Auth
 from keelwatch.console.history import History
-from keelwatch.console.pages_missing import asks_for_a_page, no_such_page
+from keelwatch.console.pages.not_found import asks_for_a_page, no_such_page
 from keelwatch.hub import health
 from keelwatch.hub.request_log import AccessLog
-from keelwatch.ingest import feed
+from keelwatch.ingest import pod_routes
 from keelwatch.ingest import routes as ingest_routes
 from keelwatch.ingest.auth import Tokens
 from keelwatch.ingest.intake import Intake
@@ -60,12 +59,12 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.inventory = None
     app.state.stopping = asyncio.Event()
     app.include_router(ingest_routes.router)
-    app.include_router(feed.router)
+    app.include_router(pod_routes.router)
     app.include_router(audit_routes.router)
-    app.include_router(api.router)
-    app.include_router(api_compare.router)
-    app.include_router(api_access.router)
-    app.include_router(coverage_router)
+    app.include_router(records.router)
+    app.include_router(compare.router)
+    app.include_router(access.router)
+    app.include_router(coverage.router)
     _include_pages(app)
     app.include_router(health.router)
     _include_errors(app)
@@ -80,8 +79,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _include_pages(app: FastAPI) -> None:
-    if find_spec("keelwatch.console.pages") is not None:  # the API works without the pages
-        from keelwatch.console.pages import router
+    if find_spec("keelwatch.console.pages.routes") is not None:  # the API works without the pages
+        from keelwatch.console.pages.routes import router
 
         app.include_router(router)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keelwatch.evidence.canary_watch import CanaryWatch
-from keelwatch.evidence.coverage import Coverage, Policy
+from keelwatch.evidence.report import Coverage, Policy
 from keelwatch.evidence.scope import Scope
 from keelwatch.evidence.signs import Sign, SignKeeper
 from keelwatch.hub.settings import HubSettings, SettingsError

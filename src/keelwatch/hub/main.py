@@ -12,7 +12,7 @@ from typing import Protocol
 
 from fastapi import FastAPI
 
-from keelwatch.access.watch import AccessWatch
+from keelwatch.access.refresh import AccessWatch
 from keelwatch.audit.writer import AuditSettings
 from keelwatch.console.auth import Auth
 from keelwatch.console.history import History
@@ -20,12 +20,12 @@ from keelwatch.detect.reload import RuleFiles
 from keelwatch.hub.alive import Alive
 from keelwatch.hub.app import Parts, create_app
 from keelwatch.hub.audit import AuditService, AuditSources
+from keelwatch.hub.certificate_reload import Reload
 from keelwatch.hub.cluster import connect_cluster, make_trust
 from keelwatch.hub.evidence import EvidenceService, policy_of
 from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.hub.inventory import inventory_service
 from keelwatch.hub.pods import Pods
-from keelwatch.hub.reload import Reload
 from keelwatch.hub.rules import AgentRules, Rules
 from keelwatch.hub.server import Server
 from keelwatch.hub.settings import HubSettings, SettingsError

@@ -8,7 +8,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from keelwatch.hub.reload import Reload
+from keelwatch.hub.certificate_reload import Reload
 from keelwatch.hub.settings import HubSettings
 
 _log = logging.getLogger(__name__)

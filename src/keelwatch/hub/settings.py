@@ -1,4 +1,4 @@
-"""Everything an operator can set on the hub. The command line in cli/hub.py fills it."""
+"""Everything an operator can set on the hub. The command line in cli/commands/hub.py fills it."""
 
 from __future__ import annotations
 

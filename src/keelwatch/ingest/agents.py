@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from keelwatch.ingest.receive import Received
+from keelwatch.ingest.unpack import Received
 from keelwatch.store.database import Database
 
 MAX_JUMP = 100_000_000

@@ -11,10 +11,10 @@ from pathlib import Path
 from keelwatch.ingest import metrics
 from keelwatch.ingest.agents import Agents, ForeignError, check_jump, check_node, check_spool
 from keelwatch.ingest.clocks import Clocks
-from keelwatch.ingest.plan import Waiting
+from keelwatch.ingest.dedupe import Waiting
 from keelwatch.ingest.quarantine import Quarantine
-from keelwatch.ingest.receive import Received, discard, prepare, receive
 from keelwatch.ingest.recorder import Recorder
+from keelwatch.ingest.unpack import Received, discard, prepare, receive
 from keelwatch.ingest.writer import TableWriter, WriterSettings
 from keelwatch.kit import faults
 from keelwatch.model.batch import TABLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from keelwatch.ingest.receive import Received
+from keelwatch.ingest.unpack import Received
 
 MAX_FILES = 1000
 MAX_BYTES = 1 << 30

@@ -16,7 +16,7 @@ import zstandard
 
 from keelwatch.ingest.auth import write_private
 from keelwatch.ingest.metrics import GAPS
-from keelwatch.ingest.receive import day_start
+from keelwatch.ingest.unpack import day_start
 from keelwatch.kit import faults
 from keelwatch.model.gap import CAUSES, Gap
 from keelwatch.store.database import Database, Insertion, Source

@@ -20,10 +20,10 @@ from keelwatch.ingest.agents import ForeignError, ImpostorError
 from keelwatch.ingest.auth import Principal
 from keelwatch.ingest.body import announced, read_body, refused
 from keelwatch.ingest.clocks import HEADER
+from keelwatch.ingest.dedupe import Waiting
 from keelwatch.ingest.gate import admit, refuse_other_node
 from keelwatch.ingest.intake import Intake, OverloadedError
-from keelwatch.ingest.plan import Waiting
-from keelwatch.ingest.receive import MAX_REQUEST, RejectedError
+from keelwatch.ingest.unpack import MAX_REQUEST, RejectedError
 from keelwatch.ingest.writer import StoreUnavailableError
 from keelwatch.kit import faults
 

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keelwatch.ingest import metrics
-from keelwatch.ingest.plan import Plan, Ticket, Waiting, next_group, plan, settle
+from keelwatch.ingest.dedupe import Plan, Ticket, Waiting, next_group, plan, settle
 from keelwatch.ingest.quarantine import Quarantine
-from keelwatch.ingest.receive import Received, day_start, discard
 from keelwatch.ingest.recorder import Recorder
+from keelwatch.ingest.unpack import Received, day_start, discard
 from keelwatch.kit import faults
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from keelwatch.console.view_access import DEEPEST, access_page, rows_of, session_page
-from keelwatch.console.view_format import environment
+from keelwatch.console.views.access import DEEPEST, access_page, rows_of, session_page
+from keelwatch.console.views.format import environment
 from keelwatch.kit.text import by_whom
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e"

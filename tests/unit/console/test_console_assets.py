@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fastapi import HTTPException, Request
 
-from keelwatch.console import pages_assets
+from keelwatch.console.pages import assets
 
-CONSOLE = Path(pages_assets.__file__).parent
+CONSOLE = Path(assets.__file__).parents[1]
 VENDOR = CONSOLE / "static" / "vendor"
 TEMPLATES = sorted((CONSOLE / "templates").glob("*.html"))
 
@@ -48,11 +48,11 @@ def _asked(**headers: str) -> Request:
 @pytest.mark.parametrize("path", ["../view_format.py", "/etc/passwd", "vendor/README.md", "", "vendor", "x"])
 def test_only_assets_are_served(path: str) -> None:
     with pytest.raises(HTTPException):
-        pages_assets.asset(path, _asked())
+        assets.asset(path, _asked())
 
 
 def test_an_asset_the_browser_has_is_not_sent_again() -> None:
-    first = pages_assets.asset("console.css", _asked())
+    first = assets.asset("console.css", _asked())
     assert first.media_type == "text/css"
-    again = pages_assets.asset("console.css", _asked(if_none_match=first.headers["etag"]))
+    again = assets.asset("console.css", _asked(if_none_match=first.headers["etag"]))
     assert (again.status_code, again.body) == (304, b"")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from keelwatch.console.view_compare import MOST, compare_panel
-from keelwatch.console.view_format import environment
-from keelwatch.console.view_reader import FilterError, Reader
+from keelwatch.console.views.compare import MOST, compare_panel
+from keelwatch.console.views.format import environment
+from keelwatch.console.views.reader import FilterError, Reader
 
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e\"'&grep=x"
 FILTERS = {"since": "24h", "namespace": "shop", "workload": "Deployment/checkout"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from keelwatch.console import view_format as form
+from keelwatch.console.views import format as form
 
 NOW = datetime(2026, 11, 23, 16, 13, 0, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from keelwatch.console import stream
-from keelwatch.console.stream import RecordStream, joined
+from keelwatch.console.api import stream
+from keelwatch.console.api.stream import RecordStream, joined
 
 SCOPE = {"type": "http", "client": ("192.0.2.7", 1), "asgi": {"spec_version": "2.3"}}
 

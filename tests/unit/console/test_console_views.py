@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keelwatch.console import view_alerts, view_logs, view_overview
-from keelwatch.console.pages_login import local_path
-from keelwatch.console.pages_reader import decode_cursor, encode_cursor
-from keelwatch.console.view_reader import FilterError, Reader
+from keelwatch.console.pages.login import local_path
+from keelwatch.console.pages.reader import decode_cursor, encode_cursor
+from keelwatch.console.views import alerts as view_alerts
+from keelwatch.console.views import logs as view_logs
+from keelwatch.console.views import overview as view_overview
+from keelwatch.console.views.reader import FilterError, Reader
 
 
 def test_priorities_stand_in_their_order_and_share_colours() -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from keelwatch.cli import manifests
+from keelwatch.cli.commands import manifests
 
 PROJECT = Path(__file__).parents[3]
 CHART = PROJECT / "deploy/helm/keelwatch"

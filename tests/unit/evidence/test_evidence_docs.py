@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from keelwatch.console.api_coverage import DESCRIPTIONS
+from keelwatch.console.api.coverage import DESCRIPTIONS
 from keelwatch.evidence.causes import LOSSES, MISSING, ROTATED
 from keelwatch.evidence.question import PARAMETERS, read
-from keelwatch.evidence.rollup import GROUPS
+from keelwatch.evidence.totals import GROUPS
 from keelwatch.query.errors import QuestionError
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/coverage.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from keelwatch.hub import tls
-from keelwatch.hub.reload import Reload
+from keelwatch.hub.certificate_reload import Reload
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.hub.tls import AutoTls
 

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 import keelwatch.hub.app  # its import registers the hub's metrics
 import keelwatch.hub.request_log
-from keelwatch.console.parameters import DESCRIPTIONS
+from keelwatch.console.api.parameters import DESCRIPTIONS
 from keelwatch.model.gap import CAUSES
 from keelwatch.query.records import SHAPES
 

@@ -6,7 +6,7 @@ configured.
 """
 
 from keelwatch.enrich.runtime.details import ContainerDetails
+from keelwatch.enrich.runtime.inferred_workload import identity_of, workload_of
 from keelwatch.enrich.runtime.runtimes import Runtimes
-from keelwatch.enrich.runtime.workload import identity_of, workload_of
 
 __all__ = ["ContainerDetails", "Runtimes", "identity_of", "workload_of"]

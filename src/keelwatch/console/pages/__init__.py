@@ -1,0 +1,1 @@
+"""The pages: an address comes in, HTML goes out. What a page shows is decided in views/."""

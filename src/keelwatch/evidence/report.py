@@ -1,0 +1,240 @@
+"""Coverage of a time: the facts are fetched, each container is reckoned, the result is added up.
+
+`Coverage.report` blocks; call it in a thread. It holds the facts of at most 100,000 containers.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from keelwatch.evidence import gather
+from keelwatch.evidence.canary import canaries
+from keelwatch.evidence.causes import MISSING
+from keelwatch.evidence.facts import Facts, Node
+from keelwatch.evidence.intervals import Intervals, union
+from keelwatch.evidence.observed import Covered, Moment, cover, silence
+from keelwatch.evidence.question import Question, read
+from keelwatch.evidence.sequence import Sequences
+from keelwatch.evidence.totals import Rollup, Tally, container_record, stretches, tally_of
+from keelwatch.query import coverage as sql
+from keelwatch.query.coverage import Where
+from keelwatch.query.errors import QuestionError
+from keelwatch.query.records import Query
+from keelwatch.query.times import rfc3339
+from keelwatch.store.database import Database
+
+Record = dict[str, Any]
+Row = Mapping[str, Any]
+Heard = Callable[[], Mapping[str, float]]
+"""When each agent was last heard of since the hub's start: spool → seconds since the epoch."""
+
+_MOST_NODES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator set. `scope` is a label selector of namespaces, "" for all."""
+
+    scope: str = ""
+    sandboxes: frozenset[str] = frozenset()
+
+
+class Coverage:
+    """Answers from the store. One question at a time: each may hold a hundred megabytes."""
+
+    def __init__(
+        self, database: Database, heard: Heard, policy: Policy, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._database = database
+        self._heard = heard
+        self._policy = policy
+        self._clock = clock
+        self._listening = clock()
+        self._lock = threading.Lock()
+        self._sequences = Sequences(database)
+
+    def report(self, given: dict[str, str]) -> Record:
+        """The answer of `GET /api/v1/coverage`; raise QuestionError."""
+        asked = read(given, self._clock(), self._policy.scope)
+        with self._lock:
+            facts = self.facts(asked)
+            return self._report(asked, facts)
+
+    def facts(self, asked: Question) -> Facts:
+        """Everything the question needs, fetched."""
+        where = asked.where
+        signs = {str(row["agent"]): int(row["last"]) for row in self._rows(sql.signs(where), sql.MAX_AGENTS)}
+        for spool, seconds in self._heard().items():
+            signs[spool] = max(signs.get(spool, 0), min(int(seconds * 1e9), where.end))
+        watched = gather.watches(
+            self._rows(sql.agents(where), sql.MAX_AGENTS),
+            self._rows(sql.outages(where), sql.MAX_OUTAGES),
+            signs,
+        )
+        of_nodes, of_containers = gather.losses(self._rows(sql.losses(where), sql.MAX_LOSSES))
+        listed = self._rows(sql.nodes(where), sql.MAX_NODES)
+        nodes = gather.nodes(listed, watched, of_nodes)
+        containers = gather.containers(
+            self._stream(sql.watched(where), sql.MAX_CONTAINERS),
+            self._stream(sql.known(where), sql.MAX_CONTAINERS),
+            nodes,
+        )
+        labels = self._rows(sql.namespaces(where), sql.MAX_NAMESPACES)
+        return Facts(
+            begin=where.begin,
+            end=where.end,
+            now=asked.now,
+            nodes=nodes,
+            containers=containers,
+            losses=of_containers,
+            labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
+            inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
+            listening=self._listening,
+            hub_down=self._spans("hub_down", where),
+            inventory_off=self._spans("inventory_off", where),
+        )
+
+    def _spans(self, cause: str, where: Where) -> Intervals:
+        rows = self._rows(sql.spans(cause, where), sql.MAX_SPANS)
+        return union((int(row["begin_"]), int(row["end_"])) for row in rows)
+
+    def _rows(self, query: Query, most: int) -> list[Record]:
+        return list(self._stream(query, most))
+
+    def _stream(self, query: Query, most: int) -> Iterator[Record]:
+        """Row by row, because 100,000 of them are a hundred megabytes."""
+        count = 0
+        for block in self._database.lines(query.sql, query.parameters):
+            for line in block.splitlines():
+                count += 1
+                if count > most:
+                    raise QuestionError(
+                        "since",
+                        f"this concerns more than {most:,} rows",
+                        "ask for a namespace, a shorter time",
+                    )
+                yield orjson.loads(line)
+
+    def _report(self, asked: Question, facts: Facts) -> Record:
+        rollup, clusters, worst = Rollup(asked.by), Rollup("cluster"), _Worst(asked.limit)
+        for found in covered(asked, facts, self._policy.sandboxes):
+            tally = tally_of(found)
+            rollup.add(found.container, tally)
+            clusters.add(found.container, tally)
+            worst.add(found, tally)
+        groups, count = rollup.records(asked.limit)
+        containers = worst.records()
+        at = _moment(facts, self._policy.sandboxes)
+        nodes = [_node_record(node, at) for node in _by_worry(facts.nodes.values(), at)]
+        return {
+            "from": rfc3339(facts.begin),
+            "to": rfc3339(facts.end),
+            "by": asked.by,
+            "scope": asked.scope.selector or "all",
+            "inventories": sorted(facts.inventories),
+            "total": rollup.total().record(),
+            "clusters": clusters.records(1000)[0],
+            "groups": groups,
+            "group_count": count,
+            "missing": stretches(containers, asked.limit),
+            "containers": containers,
+            "nodes": nodes[:_MOST_NODES],
+            "node_count": len(nodes),
+            "unwatched_nodes": sum(1 for node in nodes if node["state"] not in ("watched", "windows_node")),
+            "hub_down": _spans(facts.hub_down),
+            "inventory_off": _spans(facts.inventory_off),
+            "sequences": self._sequences.records(asked.where),
+            "canaries": canaries(self._database, asked.where, asked.now),
+            "causes": MISSING,
+        }
+
+
+def covered(asked: Question, facts: Facts, sandboxes: frozenset[str] = frozenset()) -> Iterable[Covered]:
+    """Each container that is asked about and ran within the time."""
+    at = _moment(facts, sandboxes)
+    for one in facts.containers:
+        if not all(getattr(one, name) == value for name, value in asked.wanted):
+            continue
+        if not asked.scope.has(one, facts.labels):
+            continue
+        node = facts.nodes.get((one.cluster, one.node)) or Node(one.cluster, one.node)
+        found = cover(one, node, facts.losses.get(one.container_id, ()), at)
+        if found.ran:
+            yield found
+
+
+def _spans(found: Intervals) -> list[Record]:
+    return [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in found]
+
+
+def _moment(facts: Facts, sandboxes: frozenset[str]) -> Moment:
+    return Moment(facts.begin, facts.end, facts.now, facts.listening, sandboxes)
+
+
+class _Worst:
+    """The containers with the longest missing or lossy time, with their intervals."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._heap: list[tuple[int, int, Covered]] = []
+        self._count = 0
+
+    def add(self, found: Covered, tally: Tally) -> None:
+        """Keep it if it is one of the worst."""
+        missed = sum(one.lossy + sum(one.missing.values()) for one in tally.values())
+        self._count += 1
+        entry = (missed, -self._count, found)
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        elif self._most:
+            heapq.heappushpop(self._heap, entry)
+
+    def records(self) -> list[Record]:
+        """The worst first."""
+        return [container_record(found, rfc3339) for _, _, found in sorted(self._heap, reverse=True)]
+
+
+def _by_worry(nodes: Iterable[Node], at: Moment) -> list[Node]:
+    """Nodes that are there now, those without an agent first."""
+    here = [node for node in nodes if not node.gone and not _is_past(node, at)]
+    return sorted(here, key=lambda node: (state_of(node, at) == "watched", node.key))
+
+
+def _is_past(node: Node, at: Moment) -> bool:
+    """A machine that no API server lists, and whose agent ended before the time asked about."""
+    return not node.listed and node.watch is not None and node.watch.last < at.begin
+
+
+def state_of(node: Node, at: Moment) -> str:
+    """`watched`, or the cause why it is not at the end of the time asked about."""
+    watch = node.watch
+    if node.system == "windows":
+        return "windows_node"
+    if watch is None:
+        return "no_agent"
+    if watch.stopped:
+        return "agent_down"
+    if silence(watch, at):
+        return "agent_silent"
+    return "sensor_off" if any(end >= watch.last for _, end in watch.sensor_off[-1:]) else "watched"
+
+
+def _node_record(node: Node, at: Moment) -> Record:
+    watch = node.watch
+    return {
+        "cluster": node.cluster,
+        "node": node.name,
+        "listed": node.listed,
+        "system": node.system,
+        "phase": node.phase,
+        "state": state_of(node, at),
+        "first": rfc3339(watch.first) if watch else None,
+        "last": rfc3339(watch.last) if watch else None,
+    }

@@ -1,0 +1,223 @@
+"""Pure: covered containers added up, for a workload, a team, a node or everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from keelwatch.evidence.causes import KINDS, Kind
+from keelwatch.evidence.facts import Container
+from keelwatch.evidence.intervals import Intervals, total
+from keelwatch.evidence.observed import Covered, Seen
+
+SECOND = 1_000_000_000
+_DIGITS = 1_000_000
+
+Record = dict[str, Any]
+GROUPS: dict[str, tuple[str, ...]] = {
+    "cluster": ("cluster",),
+    "namespace": ("cluster", "namespace"),
+    "workload": ("cluster", "namespace", "workload_kind", "workload"),
+    "team": ("team",),
+    "node": ("cluster", "node"),
+    "container": (
+        "cluster", "namespace", "workload_kind", "workload", "pod", "container", "node", "container_id",
+    ),
+}  # fmt: skip
+"""By what containers can be added up, and the names that tell the groups apart."""
+
+_SHOWN = ("cluster", "node", "namespace", "workload_kind", "workload", "pod", "container", "container_id")
+
+
+@dataclass(slots=True)
+class Sum:
+    """Nanoseconds of one kind of records.
+
+    `observed`, `lossy`, `open` and all that is `missing` together are the time that the containers ran.
+    """
+
+    ran: int = 0
+    observed: int = 0
+    lossy: int = 0
+    open: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Sum) -> None:
+        """Add another one."""
+        self.ran += other.ran
+        self.observed += other.observed
+        self.lossy += other.lossy
+        self.open += other.open
+        for cause, time in other.missing.items():
+            self.missing[cause] += time
+        for cause, time in other.lost.items():
+            self.lost[cause] += time
+
+    @property
+    def known(self) -> int:
+        """Nanoseconds of which something can be said."""
+        return self.ran - self.open
+
+    @property
+    def percent(self) -> float | None:
+        """Observed without loss, rounded down, so that 100 means all; None where nothing is known yet."""
+        return self.observed * 100 * _DIGITS // self.known / _DIGITS if self.known > 0 else None
+
+    def record(self) -> Record:
+        """As the API shows it: seconds, and `percent`."""
+        return {
+            "percent": self.percent,
+            "observed": seconds(self.observed),
+            "with_loss": seconds(self.lossy),
+            "missing": {cause: seconds(time) for cause, time in self.missing.most_common()},
+            "open": seconds(self.open),
+            "losses": {cause: seconds(time) for cause, time in self.lost.most_common()},
+        }
+
+
+Tally = dict[Kind, Sum]
+"""One container's sums."""
+
+
+def tally_of(found: Covered) -> Tally:
+    """Add up one container."""
+    ran = total(found.ran)
+    return {kind: _sum_of(found.seen[kind], ran) for kind in KINDS}
+
+
+def _sum_of(seen: Seen, ran: int) -> Sum:
+    lossy = total(seen.lossy)
+    one = Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open))
+    for part in seen.missing:
+        one.missing[part.cause] += part.end - part.begin
+    for part in seen.lost:
+        one.lost[part.cause] += part.end - part.begin
+    return one
+
+
+@dataclass(slots=True)
+class Group:
+    """Containers that have these names in common."""
+
+    names: dict[str, str]
+    containers: int = 0
+    complete: int = 0  # of which events and logs were observed all the time, without loss
+    sums: Tally = field(default_factory=lambda: {kind: Sum() for kind in KINDS})
+
+    def add(self, tally: Tally) -> None:
+        """Add one container."""
+        self.containers += 1
+        self.complete += all(not one.missing and not one.lossy for one in tally.values())
+        for kind in KINDS:
+            self.sums[kind].add(tally[kind])
+
+    def merge(self, other: Group) -> None:
+        """Add another group."""
+        self.containers += other.containers
+        self.complete += other.complete
+        for kind in KINDS:
+            self.sums[kind].add(other.sums[kind])
+
+    @property
+    def percent(self) -> float | None:
+        """The lesser of events and logs."""
+        return min((sum_.percent for sum_ in self.sums.values() if sum_.percent is not None), default=None)
+
+    def record(self) -> Record:
+        """As the API shows it."""
+        return {
+            **self.names,
+            "containers": self.containers,
+            "complete": self.complete,
+            "ran": seconds(self.sums[KINDS[0]].ran),
+            "percent": self.percent,
+            **{kind: self.sums[kind].record() for kind in KINDS},
+        }
+
+
+class Rollup:
+    """Adds up by some names; the groups with the least coverage come first."""
+
+    def __init__(self, by: str) -> None:
+        self._names = GROUPS[by]
+        self._groups: dict[tuple[str, ...], Group] = {}
+
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add one container to its group."""
+        values = tuple(getattr(one, name) for name in self._names)
+        group = self._groups.get(values)
+        if group is None:
+            group = self._groups[values] = Group(dict(zip(self._names, values, strict=True)))
+        group.add(tally)
+
+    def total(self) -> Group:
+        """All groups together."""
+        everything = Group({})
+        for group in self._groups.values():
+            everything.merge(group)
+        return everything
+
+    def records(self, most: int) -> tuple[list[Record], int]:
+        """The first `most` groups, and how many there are."""
+        ordered = sorted(self._groups.items(), key=lambda item: (_rank(item[1]), item[0]))
+        return [group.record() for _, group in ordered[:most]], len(ordered)
+
+
+def _rank(group: Group) -> float:
+    return 101.0 if group.percent is None else group.percent
+
+
+def container_record(found: Covered, stamp: Callable[[int], str]) -> Record:
+    """One container with its intervals; `stamp` writes a time. What has no end yet has `to` = null."""
+    return {
+        **_identity(found.container),
+        "ran": _spans(found.ran, stamp),
+        **{kind: _seen(found.seen[kind], stamp) for kind in KINDS},
+    }
+
+
+def stretches(containers: list[Record], most: int) -> list[Record]:
+    """The longest missing stretches of these containers' records, each with whose and what it is."""
+    found = [
+        {**{name: one[name] for name in _SHOWN}, "what": kind, **part}
+        for one in containers
+        for kind in KINDS
+        for part in one[kind]["missing"]
+    ]
+    return sorted(found, key=lambda part: -float(part["seconds"]))[:most]
+
+
+def _seen(seen: Seen, stamp: Callable[[int], str]) -> Record:
+    parts = [
+        {"from": stamp(part.begin), "to": stamp(part.end), "seconds": seconds(part.end - part.begin),
+         "cause": part.cause, "detail": part.detail}
+        for part in seen.missing
+    ]  # fmt: skip
+    lost = [
+        {"from": stamp(part.begin), "to": stamp(part.end), "cause": part.cause, "detail": part.detail}
+        for part in seen.lost
+    ]
+    return {
+        "observed": _spans(seen.observed, stamp),
+        "missing": parts,
+        "with_loss": lost[:100],
+        "open": _spans(seen.open, stamp),
+    }
+
+
+def _spans(found: Intervals, stamp: Callable[[int], str]) -> list[Record]:
+    return [{"from": stamp(begin), "to": stamp(end)} for begin, end in found]
+
+
+def _identity(one: Container) -> Record:
+    names = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container",
+             "container_id", "image", "runtime", "known_by")  # fmt: skip
+    return {name: getattr(one, name) for name in names}
+
+
+def seconds(nanoseconds: int) -> float:
+    """Seconds with milliseconds, never rounded down to nothing."""
+    return max(round(nanoseconds / SECOND, 3), 0.001) if nanoseconds else 0.0
