@@ -343,6 +343,37 @@ def test_an_attach_ties_to_the_process_that_ran_before(world: World) -> None:
     assert "/tmp/attached" in [path for root in found["tree"] for path, _ in paths(root)]
 
 
+def test_what_a_session_left_running_is_said_until_it_ends(world: World) -> None:
+    """A background process that does nothing that would be seen."""
+    world.exec("busybox", "id", "-u")
+    world.exec("sh", "-c", "busybox sleep 25 >/dev/null 2>&1 </dev/null & exit 0")
+    left = world.session(
+        lambda one: "sleep 25" in one["command"], lambda one: one["state"] == "ended" and one["trees"]
+    )
+    assert left["running"] == 1
+    assert left["tree"][0]["over"] == ""
+    over = world.session(lambda one: "sleep 25" in one["command"], lambda one: not one["running"])
+    assert over["tree"][0]["over"]
+    done = world.session(lambda one: one["command"] == "busybox id -u", lambda one: one["state"] == "ended")
+    assert done["running"] == 0
+
+
+def test_a_session_goes_on_over_a_new_agent(world: World) -> None:
+    """What was done before the agent was replaced and what was done after it are one tree."""
+    script = "busybox touch /tmp/old-agent; busybox sleep 20; busybox touch /tmp/new-agent"
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(world.exec, "sh", "-c", script)
+        world.session(lambda one: "new-agent" in one["command"], lambda one: one["files"])
+        world.stop_agent()
+        world.start_agent()
+        running.result()
+    found = world.session(
+        lambda one: "new-agent" in one["command"], lambda one: one["state"] == "ended" and one["files"] == 2
+    )
+    (root,) = found["tree"]
+    assert {"/tmp/old-agent", "/tmp/new-agent"} <= {path for path, _ in paths(root)}
+
+
 def test_a_port_forward_is_a_session_without_a_tree(world: World) -> None:
     with subprocess.Popen(
         ["kubectl", "--kubeconfig", str(ALICE), "port-forward", "-n", NAME, world.pod, ":80"],

@@ -41,18 +41,25 @@ def sessions(requests: Sequence[Request], seen: PodSeen) -> list[Session]:
 
 def _exec(request: Request, match: Match, seen: PodSeen) -> Session:
     begin, end = matching.window(request)
-    match = matching.with_gaps(match, seen.lost(begin - SKEW, end + SKEW))
+    match = matching.with_gaps(matching.with_skew(match), seen.lost(begin - SKEW, end + SKEW))
     if match.confidence == NONE:
         match = replace(match, reason=match.reason + _unobserved(request, seen))
-    trees = (match.chosen,) if match.chosen else match.candidates
+    trees = tuple(entry.tree for entry in ((match.chosen,) if match.chosen else match.candidates))
     return Session(
         request=request,
         match=match,
         ended=request.ended,
-        trees=tuple(entry.tree for entry in trees),
+        trees=trees,
+        lasting=_lasting(trees, seen),
         requests=(request.audit_id,),
         place=match.candidates[0].identity if match.candidates else {},
     )
+
+
+def _lasting(trees: tuple[str, ...], seen: PodSeen) -> tuple[str, ...]:
+    """The trees that did not end with their container."""
+    ended = {one.id for one in seen.containers if one.ended}
+    return tuple(tree for tree in trees if tree.partition("/")[0] not in ended)
 
 
 def _unobserved(request: Request, seen: PodSeen) -> str:
@@ -105,7 +112,7 @@ def _debugs(requests: Sequence[Request], seen: PodSeen, execs: Matches) -> list[
     """Each with the whole life of its ephemeral container, but for what other requests ran in it."""
     others = {entry.tree for match in execs.values() for entry in match.candidates}
     named = {request.container for request in requests if request.container}
-    return [_debug(request, _added(request, named, seen), others) for request in requests]
+    return [_debug(request, _added(request, named, seen), others, seen) for request in requests]
 
 
 def _added(request: Request, named: set[str], seen: PodSeen) -> list[Container]:
@@ -121,7 +128,7 @@ def _added(request: Request, named: set[str], seen: PodSeen) -> list[Container]:
     ]
 
 
-def _debug(request: Request, added: Sequence[Container], others: set[str]) -> Session:
+def _debug(request: Request, added: Sequence[Container], others: set[str], seen: PodSeen) -> Session:
     mains = tuple(main for one in added if (main := one.main) is not None)
     if not mains:
         match = Match(NONE, _NOT_STARTED)
@@ -131,12 +138,14 @@ def _debug(request: Request, added: Sequence[Container], others: set[str]) -> Se
         match = Match(CERTAIN, "", mains[0], mains)
     else:
         match = Match(LIKELY, _BODY, mains[0], mains)
-    trees = [entry.tree for one in added for entry in one.entries if entry.tree not in others]
+    found = [entry.tree for one in added for entry in one.entries if entry.tree not in others]
+    trees = tuple(dict.fromkeys([*(entry.tree for entry in mains), *found]))
     return Session(
         request=request,
         match=match,
         ended=added[0].ended if len(added) == 1 else 0,
-        trees=tuple(dict.fromkeys([*(entry.tree for entry in mains), *trees])),
+        trees=trees,
+        lasting=_lasting(trees, seen),
         requests=(request.audit_id,),
         place=added[0].identity if added else {},
     )

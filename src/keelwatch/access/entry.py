@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keelwatch.access.request import Request
@@ -16,7 +16,8 @@ class Entry:
     """`(pid, start)` names the process on its node; `time` is its exec, ns since the epoch.
 
     `main`: the container's own process rather than one that was put into it. `script` is set where a
-    script was run: then `cmdline` begins with its interpreter.
+    script was run: then `cmdline` begins with its interpreter. `ahead` (ns) was taken off `time`, because
+    the node's clock is so far ahead of the hub's.
     """
 
     container_id: str
@@ -30,6 +31,7 @@ class Entry:
     tty: bool = False
     truncated: bool = False
     main: bool = False
+    ahead: int = 0
     identity: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -63,6 +65,12 @@ def entries(rows: Iterable[Row]) -> list[Entry]:
         for row in rows
     ]
     return sorted(found, key=lambda one: (one.time, one.pid))
+
+
+def righted(entry: Entry, skew: Callable[[str], int | None], most: int) -> Entry:
+    """The entry with its time by the hub's clock, where its node's is further off than `most` (ns)."""
+    ahead = skew(entry.node) or 0
+    return replace(entry, time=entry.time - ahead, ahead=ahead) if abs(ahead) > most else entry
 
 
 def runs(entry: Entry, request: Request) -> bool:

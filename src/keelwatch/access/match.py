@@ -181,6 +181,16 @@ def _by_time(requests: Sequence[Request]) -> list[Request]:
     return sorted(requests, key=lambda request: request.received)
 
 
+def with_skew(match: Match) -> Match:
+    """A time that had to be righted makes less sure."""
+    if match.confidence != CERTAIN or match.chosen is None or not match.chosen.ahead:
+        return match
+    entry = match.chosen
+    off = f"{abs(entry.ahead) / NS:.1f} s {'ahead of' if entry.ahead > 0 else 'behind'} the hub's"
+    reason = f"the clock of node {entry.node} is {off}, which was allowed for"
+    return replace(match, confidence=LIKELY, reason=reason)
+
+
 def with_gaps(match: Match, gaps: Sequence[str]) -> Match:
     """What was not observed at that time makes less sure, and explains what is missing."""
     if not gaps or match.confidence == AMBIGUOUS:

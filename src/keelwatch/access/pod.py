@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keelwatch.access.entry import Entry
@@ -76,6 +76,7 @@ def _container(id_: str, trees: Sequence[Entry], row: Row | None) -> Container:
     identity: Row = row or trees[0].identity
     started = int(row["started"]) if row else 0
     seen = [int(tree.identity["seen"]) for tree in trees]
+    trees = _with_main(trees, row) if row else trees
     return Container(
         id=id_,
         name=str(identity["container"]),
@@ -85,3 +86,18 @@ def _container(id_: str, trees: Sequence[Entry], row: Row | None) -> Container:
         entries=tuple(trees),
         identity=identity,
     )
+
+
+def _with_main(trees: Sequence[Entry], row: Row) -> list[Entry]:
+    """The trees with the container's own process, where the agent told which one that is."""
+    pid, start = int(row["entry_pid"]), int(row["entry_start"])
+    if not pid:
+        return list(trees)
+    others = [replace(tree, main=False) for tree in trees if (tree.pid, tree.start) != (pid, start)]
+    known = [replace(tree, main=True) for tree in trees if (tree.pid, tree.start) == (pid, start)]
+    if known:
+        return [*known, *others]
+    name = str(row["container"])
+    main = Entry(str(row["container_id"]), pid, start, int(row["started"]), container=name,
+                 node=str(row["node"]), main=True, identity=row)  # fmt: skip
+    return [main, *others]

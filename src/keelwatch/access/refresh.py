@@ -36,7 +36,7 @@ FIRST_SECONDS, MOST_SECONDS, RARE_SECONDS = 1.0, 30.0, 1800.0
 SETTLED = 600 * NS
 """So long after its end a session is looked at often; late records may still come."""
 FORGOTTEN = 24 * 3600 * NS
-"""So long after its end one is looked at now and then whose process was not seen, or lives on."""
+"""So long after its end one is looked at now and then whose process was not seen, or whose tree lives on."""
 NEIGHBOURS = 40 * NS
 """So far apart requests may share a candidate (a start's limit, and the clocks' difference twice)."""
 AROUND = 3 * NEIGHBOURS
@@ -61,7 +61,7 @@ class AccessWatch:
     """A thread that looks at new audit rows, and again at open sessions, every INTERVAL_SECONDS."""
 
     def __init__(self, database: Database, intake: Intake) -> None:
-        self._sources = Sources(database)
+        self._sources = Sources(database, intake.clocks.skew)
         self._intake = intake
         self._seen: dict[str, int] = {}
         self._day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
@@ -145,15 +145,17 @@ class AccessWatch:
 
     def _derive(self, where: Where, begin: int, end: int) -> None:
         """Derive what was asked for and its neighbours; those at the edges have neighbours not loaded."""
-        debugs = self._sources.debugs(where, begin - DEBUG_AGE)
+        now = time.time_ns()
+        debugs = self._sources.debugs(where, begin - DEBUG_AGE, begin - AROUND)
         first = min([begin, *(int(row["time"]) for row in debugs)])
         requests = self._sources.requests(where, first - AROUND, end + AROUND)
         last = end
         if any(one.kind == DEBUG for one in requests):  # what joins it may come as long as it lives
-            last = max(end, time.time_ns())
+            last = max(end, now)
             requests = self._sources.requests(where, first - AROUND, last + AROUND)
-        lives = any(one.kind in (ATTACH, DEBUG) for one in requests)
-        found = sessions(requests, self._sources.seen(where, first - AROUND, last + AROUND, lives=lives))
+        if not requests:
+            return
+        found = sessions(requests, self._sources.seen(where, requests, now))
         near = range(first - NEIGHBOURS, last + NEIGHBOURS)
         self._store([one for one in found if one.request.received in near])
 
@@ -205,6 +207,7 @@ def _brief(session: Session) -> dict[str, Any]:
         "ended": session.ended,
         "confidence": session.match.confidence,
         "last_event": session.deeds.last,
+        "running": session.running,
     }
 
 
@@ -215,7 +218,8 @@ def _rests(row: dict[str, Any], now: int) -> bool:
         return False
     if row["kind"] == PORT_FORWARD:
         return True
-    lives = row["confidence"] in (NONE, AMBIGUOUS) or int(row["last_event"]) > ended
+    lives = int(row["last_event"]) > ended or int(row["running"]) > 0
+    lives = lives or row["confidence"] in (NONE, AMBIGUOUS)
     return now - ended > (FORGOTTEN if lives else SETTLED)
 
 

@@ -21,18 +21,23 @@ OPEN, ENDED = "open", "ended"
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
-    """What was seen of a session's trees. `last` is the time of the last event, ns since the epoch."""
+    """What was seen of a session's trees. `last` is the time of the last event, ns since the epoch.
+
+    `over` are the trees that were seen to end.
+    """
 
     events: int = 0
     alerts: int = 0
     files: int = 0
     last: int = 0
+    over: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """`requests` are the audit ids of all requests that belong to it; `until` ends what is counted.
 
+    `lasting` are those of its trees that the session made and whose container has not ended.
     Times are ns since the epoch, 0 where not known (yet).
     """
 
@@ -41,6 +46,7 @@ class Session:
     ended: int = 0
     until: int = 0
     trees: tuple[str, ...] = ()
+    lasting: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     place: Mapping[str, Any] = field(default_factory=dict, compare=False)
     deeds: Deeds = Deeds()
@@ -49,6 +55,11 @@ class Session:
     def state(self) -> str:
         """Whether the user can still be at it."""
         return ENDED if self.ended else OPEN
+
+    @property
+    def running(self) -> int:
+        """How many of its trees were not seen to end; what was there before the session is not counted."""
+        return len(set(self.lasting) - self.deeds.over)
 
     def columns(self) -> Row:
         """One row of `access`, but for its version."""
@@ -86,6 +97,7 @@ class Session:
             "alerts": self.deeds.alerts,
             "files": self.deeds.files,
             "last_event": self.deeds.last,
+            "running": self.running,
         }
 
     def _identity(self) -> Row:
@@ -103,7 +115,7 @@ class Session:
 
 COMPARED: tuple[str, ...] = (
     "state", "ended", "started", "confidence", "reason", "trees", "until", "requests", "events", "alerts",
-    "files", "last_event", "container", "container_id", "node", "workload", "user", "code",
+    "files", "last_event", "running", "container", "container_id", "node", "workload", "user", "code",
 )  # fmt: skip
 """The columns by which a session is another than what is stored of it."""
 
@@ -114,5 +126,6 @@ def differs(row: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
 
 
 def _shown(entry: Entry) -> Row:
-    names = [one.name for one in fields(Entry) if one.name not in ("identity", "main", "truncated", "script")]
+    hidden = ("identity", "main", "truncated", "script", "ahead")
+    names = [one.name for one in fields(Entry) if one.name not in hidden]
     return {name: getattr(entry, name) for name in names}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from keelwatch.access.entry import Entry, entries
-from keelwatch.access.match import NS
+from keelwatch.access.entry import Entry, entries, righted
+from keelwatch.access.match import NS, SKEW, window
 from keelwatch.access.pod import Loss, PodSeen, containers
-from keelwatch.access.request import Request, requests
+from keelwatch.access.request import DEBUG, EXEC, Request, requests
 from keelwatch.access.session import Deeds
 from keelwatch.kit.text import gap_text, one_line
 from keelwatch.query import access, access_sources
-from keelwatch.query.access_sources import Where
+from keelwatch.query.access_sources import Range, Where
 from keelwatch.query.records import Query, Span
 from keelwatch.store.database import Database
 
@@ -20,16 +20,22 @@ Row = dict[str, Any]
 NEAR_BY = 600 * NS
 """So far around a request the same command is looked for, to know whether it also runs without one."""
 AROUND = 5 * NS
+BEGINNING = 60 * NS
+"""So long after its start a container's own process has done something."""
 START_TO_EXEC = 30 * NS
 """So long a runtime may take between making a process and running the command in it."""
 MAX_TEXT = 200
 
 
 class Sources:
-    """Answers of the store. It asks as readers do, so that the intake never waits for it."""
+    """Answers of the store. It asks as readers do, so that the intake never waits for it.
 
-    def __init__(self, database: Database) -> None:
+    `skew` tells by how many nanoseconds a node's clock is ahead of the hub's, None where that is not known.
+    """
+
+    def __init__(self, database: Database, skew: Callable[[str], int | None]) -> None:
         self._database = database
+        self._skew = skew
 
     def news(self, spans: Sequence[Span], day: str) -> list[Row]:
         """Which pods new rows of the audit are about."""
@@ -40,22 +46,21 @@ class Sources:
         found = requests(self._rows(access_sources.requests_query(where, begin, end)))
         return [one for one in found if (one.namespace, one.pod) == (where.namespace, where.pod)]
 
-    def seen(self, where: Where, begin: int, end: int, *, lives: bool) -> PodSeen:
-        """What was seen of a pod that concerns requests between two times.
-
-        `lives`: the whole lives of its containers, for requests that tie to processes that ran before.
-        """
-        rows = self._rows(access_sources.entries_query(where, begin - NEAR_BY, end + NEAR_BY))
-        lifecycle = self._rows(access_sources.containers_query(where))
-        since = begin - NEAR_BY
-        if lives:
-            since = min([since, *(int(row["started"]) - AROUND for row in lifecycle if int(row["started"]))])
-        trees = self._rows(access_sources.trees_query(where, since))
+    def seen(self, where: Where, asked: Sequence[Request], now: int) -> PodSeen:
+        """What was seen of a pod that concerns these requests, at least one."""
+        begin, end = min(one.received for one in asked), max(_end(one, now) for one in asked)
+        execs = [_around(one, now) for one in asked if one.kind == EXEC]
+        rows = self._rows(access_sources.entries_query(where, joined(execs))) if execs else []
+        lifecycle = self._rows(access_sources.containers_query(where, begin - NEAR_BY))
+        begins = [(at - AROUND, at + BEGINNING) for row in lifecycle if (at := int(row["started"]))]
+        times = joined([*begins, *(_around(one, now) for one in asked)])
+        added = sorted({one.container for one in asked if one.kind == DEBUG and one.container})
+        trees = self._rows(access_sources.trees_query(where, times, added))
         losses = self._rows(access_sources.losses_query(begin - AROUND, end + AROUND))
         return PodSeen(
-            entries=tuple(first_execs(entries(rows))),
+            entries=tuple(righted(one, self._skew, SKEW) for one in first_execs(entries(rows))),
             containers=containers(entries(trees), lifecycle),
-            losses=tuple(_loss(row) for row in losses),
+            losses=(*_cut(rows, end), *(_loss(row) for row in losses)),
         )
 
     def deeds(self, columns: Mapping[str, Any], since: int, until: int) -> Deeds:
@@ -64,15 +69,16 @@ class Sources:
             return Deeds()
         did = self._rows(access.deeds_query(columns, since, until))[0]
         alerts = self._rows(access.alerts_count_query(columns, since, until))[0]
-        return Deeds(int(did["events"]), int(alerts["alerts"]), int(did["files"]), int(did["last"]))
+        over = frozenset(str(tree) for tree in did["over"])
+        return Deeds(int(did["events"]), int(alerts["alerts"]), int(did["files"]), int(did["last"]), over)
 
     def stored(self, ids: Sequence[str]) -> dict[str, Row]:
         """What is stored of these sessions, by id."""
         return {str(row["id"]): row for row in self._rows(access_sources.stored_query(ids))} if ids else {}
 
-    def debugs(self, where: Where, since: int) -> list[Row]:
-        """The stored sessions of a pod's ephemeral containers."""
-        return self._rows(access_sources.stored_of_pod_query(where, since))
+    def debugs(self, where: Where, since: int, begin: int) -> list[Row]:
+        """The stored sessions of a pod's ephemeral containers, less those that had ended before `begin`."""
+        return self._rows(access_sources.stored_of_pod_query(where, since, begin))
 
     def recent(self, since: int) -> list[Row]:
         """The stored sessions that began since, and all open ones."""
@@ -81,6 +87,32 @@ class Sources:
     def _rows(self, found: Query) -> list[Row]:
         rows = self._database.query(found.sql, found.parameters)
         return [{name.rstrip("_"): value for name, value in row.items()} for row in rows]
+
+
+def joined(times: Iterable[Range]) -> list[Range]:
+    """Ranges of time in order, those that overlap as one."""
+    found: list[Range] = []
+    for begin, end in sorted(times):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return found
+
+
+def _around(request: Request, now: int) -> Range:
+    return request.received - NEAR_BY, _end(request, now) + NEAR_BY
+
+
+def _end(request: Request, now: int) -> int:
+    """Until when records concern a request: an exec begins at once, the others may go on."""
+    return window(request)[1] if request.kind == EXEC else request.ended or max(now, request.received)
+
+
+def _cut(rows: Sequence[Row], end: int) -> list[Loss]:
+    if len(rows) < access_sources.MAX_ENTRIES:
+        return []
+    return [Loss(int(rows[-1]["time"]), end, "more processes entered the pod than are looked at")]
 
 
 def first_execs(found: Sequence[Entry]) -> list[Entry]:

@@ -1,4 +1,7 @@
-"""What happened in a session as a tree: processes under those that started them, each with its doings."""
+"""What happened in a session as a tree: processes under those that started them, each with its doings.
+
+A root has `over`, when the last process of its tree ended, "" if that was not seen.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,16 @@ def trees(events: Sequence[Mapping[str, Any]]) -> list[Node]:
     """
     nodes: dict[Key, Node] = {}
     roots: list[Node] = []
+    over: dict[tuple[str, int], str] = {}
     for event in events:
+        if event["kind"] == "exit":
+            over[str(event["container_id"]), int(event["entry_pid"])] = str(event["time"])
+            continue
         node = _node_of(nodes, roots, event)
         if node is not None:
             _add(node, event)
+    for root in roots:
+        root["over"] = over.get((root["container_id"], root["pid"]), "")
     return roots
 
 
@@ -75,6 +84,7 @@ def _node(process: Mapping[str, Any], event: Mapping[str, Any]) -> Node:
         "cmdline": process.get("cmdline", ""),
         "exe": process.get("exe", ""),
         "container": event["container"],
+        "container_id": event["container_id"],
         "images": [],
         "doings": [],
         "more": 0,

@@ -7,6 +7,7 @@ from typing import Any
 
 from keelwatch import __version__
 from keelwatch.capture.logs.rotation import listing
+from keelwatch.enrich import procfs
 from keelwatch.enrich.catalog import Container
 from keelwatch.kit import clock
 
@@ -24,6 +25,8 @@ def container_detail(at: Container, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": details.kind, "runtime": details.runtime}
     if details.runtime_handler:
         found["runtime_handler"] = details.runtime_handler
+    if kind != "container_ended":
+        found |= _entry(at.id, details.pid)
     if kind == "container_started":
         found |= {"taken_up": clock.now(), "log_files": _log_files(details.log_path)}
     if details.complete:
@@ -34,6 +37,14 @@ def container_detail(at: Container, kind: str) -> dict[str, Any]:
 def agent_detail(*, sensor: bool, logs: bool) -> dict[str, Any]:
     """What of a node this agent observes."""
     return {"version": __version__, "sensor": _switch(sensor), "logs": _switch(logs)}
+
+
+def _entry(container_id: str, pid: int) -> dict[str, Any]:
+    """By which process the container was entered first: its own, to which an attach leads."""
+    process = procfs.read_process(pid) if pid else None
+    if process is None or process.container_id != container_id:
+        return {}
+    return {"entry": {"pid": process.pid, "start": process.start}}
 
 
 def _switch(on: bool) -> str:

@@ -12,8 +12,6 @@ from keelwatch.model.event import Event
 from keelwatch.model.observation import Observation
 from keelwatch.model.process import Process
 
-SILENT = frozenset({"fork", "exit"})
-"""Kinds that only move the process tree; they make no event."""
 FILE_KINDS = frozenset({"open", "inherit", "rename", "link", "chmod", "unlink"})
 MAX_CACHE = 8192
 
@@ -30,10 +28,14 @@ class Enricher:
         self.boot_offset = clock.boot_offset()
 
     def enrich(self, seen: Observation) -> Event | None:
-        """Return the event, or None for what only moves the process tree."""
+        """Return the event, or None for what only moves the process tree.
+
+        Of the ends of processes only the last one of each tree makes an event: with it, what entered the
+        container has left.
+        """
         process = self._tree.apply(seen)
         container = seen.container_id or process.container_id
-        if seen.kind in SILENT:
+        if seen.kind == "fork" or (seen.kind == "exit" and not self._tree.was_last(process)):
             return None
         if seen.kind == "exec" and seen.overlay and seen.phase == "run" and container:
             self._catalog.learn_device(seen.device, container)
@@ -45,9 +47,14 @@ class Enricher:
             self._history.record(event)
         return event
 
-    def sweep(self) -> None:
-        """Forget host processes that ended."""
-        self._tree.sweep()
+    def sweep(self) -> list[Event]:
+        """Forget processes that ended unseen; return the ends of their trees, dated now."""
+        gone = [process for process in self._tree.sweep() if self._tree.was_last(process)]
+        return [self._end(process) for process in gone]
+
+    def _end(self, process: Process) -> Event:
+        who = self._catalog.identity(process.container_id, process.pid)
+        return Event(clock.now(), "exit", "exit", 0, process, who, exit_code=None)
 
     def _event(self, seen: Observation, process: Process, container: str) -> Event:
         owner = self._owner(seen)
@@ -82,6 +89,7 @@ class Enricher:
             source=seen.source,
             filesystem=seen.filesystem,
             name=seen.name,
+            exit_code=seen.exit_code if seen.kind == "exit" else None,
         )
 
     def _owner(self, seen: Observation) -> str:

@@ -86,7 +86,8 @@ class Pipeline:
         """Take observations, in order of time."""
         if self._sweep.is_set():
             self._sweep.clear()
-            self._enricher.sweep()
+            for ended in self._enricher.sweep():
+                self._outbox.add("events", event_row(ended))
         for seen in observations:
             self._guarded(partial(self._one, seen))
 
@@ -95,7 +96,9 @@ class Pipeline:
         if event is None:
             return
         self.events += 1
-        if _needs_examination(event, seen):
+        if event.kind == "exit":  # rules know no ends: one that names no event type must not fire again
+            self._outbox.add("events", event_row(event))
+        elif _needs_examination(event, seen):
             self._enqueue(event, seen.overlay)
         else:
             self._detect(event)

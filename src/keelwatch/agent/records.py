@@ -110,7 +110,14 @@ def _detail(event: Event) -> Row:
         "left_out": event.left_out,
         "target": event.target.summary() if event.target is not None else None,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value} | _status(event.exit_code)
+
+
+def _status(code: int | None) -> Row:
+    """How a process ended (wait(2)): its status, or the signal that killed it."""
+    if code is None:
+        return {}
+    return {"signal": code & 0x7F} if code & 0x7F else {"status": code >> 8 & 0xFF}
 
 
 def _json(value: Any) -> str:

@@ -40,11 +40,20 @@ def _print_facts(session: Record, lasted: str) -> None:
         "requests": ", ".join(session.get("requests") or ()),
         "did": f"{session.get('events', 0)} events, {session.get('alerts', 0)} alerts, "
         f"{session.get('files', 0)} files changed",
+        "left running": _left(session),
     }
     where = ("cluster", "node", "namespace", "workload_kind", "workload", "pod", "container", "container_id")
     for name, value in (facts | {name: session.get(name) for name in where}).items():
         if value not in (None, ""):
             emit(f"  {styled(f'{name:<14}', 'dim')} {safe(value)}")
+
+
+def _left(session: Record) -> str:
+    """What a session that has ended left in the container."""
+    count = session.get("running") or 0
+    if session.get("state") != "ended" or not count:
+        return ""
+    return f"{count} tree{'s' * (count > 1)} of processes, not seen to end"
 
 
 def _print_candidates(session: Record) -> None:
@@ -74,6 +83,9 @@ def _print_trees(session: Record) -> None:
         emit(styled("  nothing that was seen", "dim"))
     for node in trees:
         _print_node(node, 0)
+        if node.get("over"):
+            when = short_time(str(node["over"]), digits=3)[11:]
+            emit(styled(f"  {when}  the last of these processes ended", "dim"))
     if session.get("cut"):
         emit(styled("  (only the first events are shown: `keelwatch events` has all of them)", "dim"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keelwatch.enrich import procfs
+from keelwatch.enrich.living import Living
 from keelwatch.kit.lru import LRU
 from keelwatch.model.observation import Observation
 from keelwatch.model.process import MAX_ANCESTORS, Process
@@ -26,7 +27,7 @@ class ProcessTree:
     """Not thread-safe: one pipeline owns it. Observations must come in order of time."""
 
     def __init__(self) -> None:
-        self._now: dict[int, Process] = {}
+        self._now = Living()
         self._absent: set[int] = set()
         self._adopters = LRU[str, Process](MAX_ADOPTERS)  # container id -> its shim
 
@@ -37,7 +38,7 @@ class ProcessTree:
         """Learn every process that runs now."""
         for pid in procfs.pids():
             self._adopt(pid)
-        for process in list(self._now.values()):
+        for process in self._now:
             self._link(process)
         self._enter_all()
 
@@ -54,21 +55,25 @@ class ProcessTree:
             self._fork(seen, process)
         elif seen.kind == "exit":
             process.ended = True
-            self._now.pop(seen.pid, None)
+            self._now.pop(seen.pid)
         return process
 
-    def sweep(self) -> int:
-        """Forget processes that were gone at the last sweep, too; return how many.
+    def was_last(self, process: Process) -> bool:
+        """Whether with this process, which has ended, its whole tree has."""
+        return bool(process.entry_pid) and not self._now.has_tree_of(process)
+
+    def sweep(self) -> list[Process]:
+        """Forget processes that were gone at the last sweep, too; return them.
 
         The sensor does not report the end of host processes, and the report of another's may be lost.
         One that has just ended may still have records on their way.
         """
-        absent = {pid for pid in self._now if not procfs.alive(pid)}
-        gone = absent & self._absent
-        for pid in gone:
-            self._now.pop(pid).ended = True
-        self._absent = absent - gone
-        return len(gone)
+        absent = {process.pid for process in self._now if not procfs.alive(process.pid)}
+        gone = [process for pid in absent & self._absent if (process := self._now.pop(pid)) is not None]
+        for process in gone:
+            process.ended = True
+        self._absent = absent - self._absent
+        return gone
 
     def _exec(self, seen: Observation) -> Process:
         before = self._known(seen.pid, seen.start)
@@ -100,7 +105,7 @@ class ProcessTree:
         )
         if seen.phase == "run":
             _enter(process, before)
-        self._now[seen.pid] = process
+        self._now.put(process)
         return process
 
     def _fork(self, seen: Observation, parent: Process) -> None:
@@ -114,7 +119,7 @@ class ProcessTree:
             ended=False,
         )
         _cut(child)
-        self._now[child.pid] = child
+        self._now.put(child)
 
     def _actor(self, seen: Observation) -> Process:
         known = self._known(seen.pid, seen.start)
@@ -122,14 +127,15 @@ class ProcessTree:
             known = self._adopt(seen.pid)
             if known is None or not _same(known.start, seen.start):
                 known = Process(pid=seen.pid, start=seen.start, comm=seen.comm)
-                self._now[seen.pid] = known
             known.ppid = known.ppid or seen.ppid
             known.parent = self._parent(seen)
         known.start = seen.start
         known.container_id = seen.container_id or known.container_id
         if seen.phase == "run":
             _enter(known)
-        return self._current(known, seen)
+        now = self._current(known, seen)
+        self._now.put(now)
+        return now
 
     def _current(self, known: Process, seen: Observation) -> Process:
         """The process as it is now. What earlier records say of it must not change with it."""
@@ -138,7 +144,6 @@ class ProcessTree:
             return known
         changed = replace(known, uid=seen.uid, euid=seen.euid, gid=seen.gid, comm=comm)
         known.ended = True
-        self._now[known.pid] = changed
         return changed
 
     def _known(self, pid: int, start: int) -> Process | None:
@@ -174,7 +179,7 @@ class ProcessTree:
 
     def _shim_of(self, container_id: str) -> Process | None:
         """Ask a process of the container that still runs who its parent on the node is now."""
-        for at in [p for p in self._now.values() if container_id and p.container_id == container_id]:
+        for at in self._now.of_container(container_id):
             now = procfs.read_process(at.pid)
             if now is None or not _same(now.start, at.start) or now.ppid <= 0:
                 continue
@@ -188,7 +193,7 @@ class ProcessTree:
     def _adopt(self, pid: int) -> Process | None:
         found = procfs.read_process(pid)
         if found is not None:
-            self._now[pid] = found
+            self._now.put(found)
         return found
 
     def _link(self, process: Process) -> None:
@@ -203,9 +208,10 @@ class ProcessTree:
 
     def _enter_all(self) -> None:
         """Find the entries of processes read from /proc, parents before children."""
-        for process in list(self._now.values()):
+        for process in self._now:
             for at in [*reversed(process.ancestors()), process]:
                 _enter(at)
+            self._now.put(process)
 
 
 def _same(one: int, other: int) -> bool:
@@ -225,10 +231,13 @@ def _name(seen: Observation) -> str:
 
 
 def _enter(process: Process, before: Process | None = None) -> None:
-    """Note by which process this one's tree entered its container; kept from what it was or came from."""
+    """Note by which process this one's tree entered its container; kept from what it was or came from.
+
+    Its start is told in clock ticks, as /proc has it: a tree keeps its name when the agent is replaced.
+    """
     if process.entry_pid or not process.container_id:
         return
-    process.entry_pid, process.entry_start = process.pid, process.start
+    process.entry_pid, process.entry_start = process.pid, process.start // procfs.TICK * procfs.TICK
     for origin in (before, process.parent):
         if origin is not None and origin.entry_pid and origin.container_id == process.container_id:
             process.entry_pid, process.entry_start = origin.entry_pid, origin.entry_start

@@ -77,6 +77,7 @@ class Event:
     source: str = ""
     filesystem: str = ""
     name: str = ""
+    exit_code: int | None = None  # as wait(2) gives it; None: no end, or one that was not seen
     story: Story | None = None
     left_out: int = 0  # alike and before this one, not stored (agent/thinning.py)
 

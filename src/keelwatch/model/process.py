@@ -18,7 +18,8 @@ class Process:
     `Process` with the same key, so records keep the image they were made by.
 
     `(entry_pid, entry_start)` names the process by which its tree entered the container: the entrypoint,
-    or what an exec into the container started. 0 where there is none, as for host processes.
+    or what an exec into the container started; its start is rounded down to a clock tick. 0 where there is
+    none, as for host processes.
     """
 
     pid: int

@@ -25,7 +25,7 @@ COLUMNS: tuple[str, ...] = (
     "time", "id", "kind", "state", "user", "groups", "impersonated_user", "source_ips", "user_agent", "verb",
     "code", "through", "command", "tty", "stdin", "debug_image", "target_container", "started", "ended",
     "confidence", "reason", "entry_pid", "entry_start", "trees", "until", "candidates", "requests", "events",
-    "alerts", "files", "last_event", *IDENTITY_COLUMNS,
+    "alerts", "files", "last_event", "running", *IDENTITY_COLUMNS,
 )  # fmt: skip
 """The fields of a session (docs/reference/records.md)."""
 MAX_EVENTS = 5000
@@ -34,8 +34,10 @@ MAX_TREES = 1000
 WROTE = ("open", "inherit", "rename", "link", "chmod", "unlink")
 """The kinds of events that change files."""
 
-SKEW = 60 * NS
-"""So far before its request what a session did may be dated: the clocks of nodes differ."""
+SKEW = 3600 * NS
+"""So far before its request what a session did may be dated: the clocks of nodes differ.
+
+A tree's name is no other's, so this only says which part of the store is looked at."""
 
 _NOT_KNOWN = "1970-01-01T00:00:00.000000000Z"
 _MAYBE = ("started", "ended", "until", "last_event")
@@ -98,11 +100,16 @@ def sessions_of_trees(trees: Sequence[str]) -> Query:
 
 
 def deeds_query(session: Mapping[str, Any], since: int, until: int) -> Query:
-    """How much a session's trees did: events, files, the last event's time. Times are ns, 0: no end."""
+    """How much a session's trees did: events, files, the last event's time, which of them are over.
+
+    Times are ns, 0: no end.
+    """
     found = _of_trees(session, since, until)
     written = ", ".join(f"'{kind}'" for kind in WROTE)
     return Query(
-        "SELECT count() AS events, toUnixTimestamp64Nano(max(time)) AS last, "
+        "SELECT countIf(kind != 'exit') AS events, "
+        "toUnixTimestamp64Nano(maxIf(time, kind != 'exit')) AS last, "
+        f"groupUniqArrayIf({_KEY}, kind = 'exit') AS over, "
         f"uniqExactIf((path, file_container_id), kind IN ({written}) AND result >= 0) AS files "
         f"FROM events WHERE {found.sql} AND phase = 'run'",
         found.parameters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.access import COLUMNS
@@ -22,6 +23,10 @@ BLIND_WHAT: tuple[str, ...] = ("all", "exec", "fork", "events", "audit")
 
 _DAY_NS = 86_400 * NS
 _MAX_ROWS = 20_000
+MAX_ENTRIES = 20_000
+MAX_CONTAINERS = 50
+Range: TypeAlias = tuple[int, int]
+"""From when to when, nanoseconds since the epoch, both included."""
 _IDENTITY = ", ".join(IDENTITY_COLUMNS)
 _ENTERS = (
     f"((resource = 'pods' AND subresource IN {SUBRESOURCES}) OR (resource = 'nodes' AND "
@@ -77,24 +82,29 @@ def requests_query(where: Where, begin: int, end: int) -> Query:
     )
 
 
-def entries_query(where: Where, begin: int, end: int) -> Query:
-    """The execs by which trees may have entered a pod's containers between two times (ns)."""
-    found = _between(begin, end)
+def entries_query(where: Where, times: Sequence[Range]) -> Query:
+    """The execs by which trees may have entered a pod's containers at some times, MAX_ENTRIES at most."""
+    found = _at(times)
     pod = _pod(found, where)
     return Query(
         f"SELECT toUnixTimestamp64Nano(time) AS time_, entry_pid, entry_start, cmdline, "
         f"JSONExtractString(detail, 'script') AS script, tty, truncated, "
         f"{_main(pod, found)} AS main, {_IDENTITY} "
         f"FROM events WHERE {found.sql} AND {pod} AND kind = 'exec' AND phase = 'run' AND result >= 0 "
-        f"AND pid = entry_pid ORDER BY events.time LIMIT {_MAX_ROWS}",
+        f"AND pid = entry_pid ORDER BY events.time LIMIT {MAX_ENTRIES}",
         found.parameters,
     )
 
 
-def trees_query(where: Where, since: int) -> Query:
-    """The trees of processes seen in a pod since a time (ns); `time_`: the entry's exec, 0: not seen."""
-    found = _between(since, 0)
+def trees_query(where: Where, times: Sequence[Range], wholly: Sequence[str]) -> Query:
+    """The trees of processes seen in a pod at some times; `time_`: the entry's exec, 0: not seen.
+
+    Of the containers `wholly` all of them; of others those that may be the container's own: what probes
+    and execs put into it is thousands a day.
+    """
+    found = _at(times)
     pod = _pod(found, where)
+    names = found.bind(list(wholly), "Array(String)")
     own = "kind = 'exec' AND pid = entry_pid AND result >= 0"
     last = ", ".join(
         f"argMax({name}, time) AS {name}_" for name in IDENTITY_COLUMNS if name != "container_id"
@@ -105,23 +115,29 @@ def trees_query(where: Where, since: int) -> Query:
         f"'' AS script, max(tty) AS tty, 0 AS truncated, "
         f"max({_main(pod, found, 'entry_pid')}) AS main, {last} "
         f"FROM events WHERE {found.sql} AND {pod} AND phase = 'run' AND entry_pid > 0 AND container_id != '' "
-        f"GROUP BY container_id, entry_pid, entry_start LIMIT {_MAX_ROWS}",
+        f"GROUP BY container_id, entry_pid, entry_start HAVING main OR time_ = 0 OR has({names}, container_) "
+        f"ORDER BY main DESC, seen LIMIT {_MAX_ROWS}",
         found.parameters,
     )
 
 
-def containers_query(where: Where) -> Query:
-    """When a pod's containers began and ended, as the agents recorded it."""
+def containers_query(where: Where, begin: int) -> Query:
+    """When a pod's containers began and ended, as the agents recorded it, less those that had ended before.
+
+    A pod of a StatefulSet has had many containers by its name: the last MAX_CONTAINERS count.
+    """
     found = Conditions()
     pod = _pod(found, where)
+    begins = found.bind(begin, "Int64")
     last = ", ".join(
         f"argMax({name}, time) AS {name}_" for name in IDENTITY_COLUMNS if name != "container_id"
     )
     began, ended = ("minIf(time, kind = 'container_started')", "maxIf(time, kind = 'container_ended')")
     return Query(
         f"SELECT container_id, toUnixTimestamp64Nano({began}) AS started, "
-        f"toUnixTimestamp64Nano({ended}) AS ended, {last} "
-        f"FROM lifecycle WHERE {pod} AND container_id != '' GROUP BY container_id LIMIT {_MAX_ROWS}",
+        f"toUnixTimestamp64Nano({ended}) AS ended, {_entry('pid')}, {_entry('start')}, {last} "
+        f"FROM lifecycle WHERE {pod} AND container_id != '' GROUP BY container_id "
+        f"HAVING ended = 0 OR ended >= {begins} ORDER BY max(time) DESC LIMIT {MAX_CONTAINERS}",
         found.parameters,
     )
 
@@ -148,13 +164,16 @@ def stored_query(ids: Sequence[str]) -> Query:
     )
 
 
-def stored_of_pod_query(where: Where, since: int) -> Query:
-    """The sessions of debug containers of a pod since a time (ns)."""
+def stored_of_pod_query(where: Where, since: int, begin: int) -> Query:
+    """The sessions of debug containers of a pod since a time (ns) that had not ended at another one."""
     found = _between(since, 0)
     found.equal("pod", where.pod)
     found.equal("namespace", where.namespace)
+    begins = found.bind(begin, "Int64")
     return Query(
-        f"SELECT {_STORED} FROM access WHERE {found.sql} AND kind = 'debug' {_LATEST}", found.parameters
+        f"SELECT * FROM (SELECT {_STORED} FROM access WHERE {found.sql} AND kind = 'debug' {_LATEST}) "
+        f"WHERE ended_ = 0 OR ended_ >= {begins}",
+        found.parameters,
     )
 
 
@@ -184,6 +203,21 @@ def _between(begin: int, end: int) -> Conditions:
     if end:
         found.clauses.append(f"time <= fromUnixTimestamp64Nano({found.bind(end, 'Int64')}, 'UTC')")
     return found
+
+
+def _at(times: Sequence[Range]) -> Conditions:
+    """Records of several ranges of time."""
+    found = _between(min(begin for begin, _ in times), max(end for _, end in times))
+    pairs = (f"({found.bind(begin, 'Int64')}, {found.bind(end, 'Int64')})" for begin, end in times)
+    at = "toUnixTimestamp64Nano(events.time)"
+    found.clauses.append(f"arrayExists(one -> {at} >= one.1 AND {at} <= one.2, [{', '.join(pairs)}])")
+    return found
+
+
+def _entry(name: str) -> str:
+    """What an agent told of the container's own process."""
+    told = f"JSONExtractUInt(detail, 'entry', '{name}')"
+    return f"argMaxIf({told}, time, {told} > 0) AS entry_{name}"
 
 
 def _pod(found: Conditions, where: Where) -> str:

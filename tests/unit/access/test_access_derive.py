@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from access_world import NS, at, entry, exec_request
 
 from keelwatch.access.derive import sessions
+from keelwatch.access.entry import righted
 from keelwatch.access.match import AMBIGUOUS, CERTAIN, LIKELY, NONE
 from keelwatch.access.pod import Container, Loss, PodSeen, containers
 from keelwatch.access.request import ATTACH, DEBUG, PORT_FORWARD
-from keelwatch.access.session import differs
+from keelwatch.access.session import Deeds, differs
 
 APP = Container("c1", "app", at(-100), started=at(-100), entries=(entry(1, 0, main=False),))
 
@@ -129,9 +132,43 @@ def test_the_same_in_is_the_same_out_and_no_difference():
     assert differs(one[0].columns(), {})
 
 
+def ran(**more):
+    made = {"container_id": "c1", "container": "app", "started": at(2), "ended": 0, "node": "n1"}
+    return made | {"entry_pid": 0, "entry_start": 0} | more
+
+
+def test_the_containers_own_process_is_the_one_that_the_agent_told_of():
+    probe = entry(7, 5, main=True)
+    (silent,) = containers([probe], [ran(entry_pid=1, entry_start=500)])
+    assert (silent.main.pid, silent.main.start, silent.main.tree) == (1, 500, "c1/1/500")
+    (known,) = containers([probe, entry(1, 0, start=500)], [ran(entry_pid=1, entry_start=500)])
+    assert (known.main.pid, len(known.entries)) == (1, 2)
+
+
+def test_what_was_not_seen_to_end_runs_unless_its_container_ended():
+    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (APP,)))
+    assert (found.state, found.running) == ("ended", 1)
+    assert replace(found, deeds=Deeds(over=frozenset({"c1/7/7000"}))).running == 0
+    ended = replace(APP, ended=at(20))
+    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (ended,)))
+    assert found.running == 0
+    attach = exec_request("alice", 10, 20, kind=ATTACH, argv=(), stdin=True)
+    (found,) = sessions([attach], PodSeen((), (APP,)))
+    assert found.running == 0, "it ran before"
+
+
+def test_a_clock_that_is_off_is_allowed_for_and_said():
+    late = righted(entry(7, 15.1), {"n1": 5 * NS}.get, 2 * NS)
+    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((late,), (APP,)))
+    assert (found.match.confidence, found.match.chosen.pid) == (LIKELY, 7)
+    assert "clock of node n1 is 5.0 s ahead" in found.match.reason
+    near = righted(entry(7, 10.1), {"n1": NS}.get, 2 * NS)
+    assert near.time == at(10.1)
+
+
 def test_containers_are_made_of_trees_and_lifecycle():
     identity = {"container": "app", "container_id": "c1", "node": "n1", "seen": at(3)}
-    lifecycle = [{"container_id": "c1", "container": "app", "started": at(2), "ended": 0, "node": "n1"}]
+    lifecycle = [ran()]
     (found,) = containers([entry(1, 0, identity=identity), entry(7, 5, identity=identity)], lifecycle)
     assert (found.name, found.first, found.started, found.ended) == ("app", at(2), at(2), 0)
     assert found.main is not None

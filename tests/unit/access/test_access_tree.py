@@ -50,6 +50,15 @@ def test_a_process_that_only_forked_is_known_as_an_ancestor():
     assert shape(root) == {10: [{11: [{12: []}]}]}
 
 
+def test_a_root_says_when_the_last_of_its_tree_ended():
+    end = event(12, "exit", 11, 10, time="t9")
+    (root,) = trees([event(10), event(12, "exec", 11, 10), end])
+    assert root["over"] == "t9"
+    assert shape(root) == {10: [{11: [{12: []}]}]}
+    (root,) = trees([event(10)])
+    assert root["over"] == ""
+
+
 def test_what_lies_above_the_entry_is_not_part_of_it():
     shim = {"pid": 1, "container_id": "", "cmdline": "shim"}
     (root,) = trees([event(10) | {"ancestors": [shim]}])

@@ -40,7 +40,16 @@ def session(**more: Any) -> dict[str, Any]:
         "kind": "exec",
     }
     made |= {"groups": [HOSTILE], "source_ips": [HOSTILE], "requests": [HOSTILE], "confidence": "likely"}
-    made |= {"events": 1, "alerts": 0, "files": 0, "tty": 0, "stdin": 1, "entry_pid": 3, "candidates": []}
+    made |= {
+        "events": 1,
+        "alerts": 0,
+        "files": 0,
+        "running": 1,
+        "tty": 0,
+        "stdin": 1,
+        "entry_pid": 3,
+        "candidates": [],
+    }
     return made | more
 
 
@@ -70,6 +79,8 @@ def test_hostile_text_is_shown_and_not_obeyed():
         assert "\u202e" not in page
     assert "failed (-13)" in one
     assert "1 s" in listed
+    assert "left running" in listed
+    assert "left running" in one
 
 
 def test_an_open_session_says_so():

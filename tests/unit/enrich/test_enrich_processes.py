@@ -76,6 +76,26 @@ def test_a_chain_of_dead_parents_does_not_grow_without_end():
     assert len(tree) == 1
 
 
+def test_the_last_process_of_a_tree_is_told_from_the_others():
+    tree = ProcessTree()
+    tree.apply(seen("exec", 10_000_001, SECOND, path="/bin/sh", comm="sh"))
+    tree.apply(seen("fork", 10_000_001, SECOND, child_pid=10_000_002, child_start=2 * SECOND))
+    tree.apply(seen("exec", 10_000_003, 3 * SECOND, path="/bin/ls", comm="ls"))  # another entry
+    shell = tree.apply(seen("exit", 10_000_001, SECOND))
+    assert not tree.was_last(shell)
+    child = tree.apply(seen("exit", 10_000_002, 2 * SECOND))
+    assert tree.was_last(child)
+    assert (child.entry_pid, child.entry_start) == (10_000_001, SECOND)
+    other = tree.apply(seen("exit", 10_000_003, 3 * SECOND))
+    assert tree.was_last(other)
+
+
+def test_the_end_of_a_host_process_is_no_trees():
+    tree = ProcessTree()
+    alone = tree.apply(seen("exit", 10_000_001, SECOND, container_id=""))
+    assert not tree.was_last(alone)
+
+
 def test_sweep_forgets_host_processes_that_ended():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         tree = ProcessTree()

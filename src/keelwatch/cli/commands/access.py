@@ -116,12 +116,13 @@ def _style(column: int, text: str) -> str:
 
 
 def lasted(session: Record) -> str:
-    """How long a session lasted, or that it does."""
+    """How long a session lasted, or that it does; and whether processes of it were not seen to end."""
     begin, end = (parse_time(str(session.get(name) or "")) for name in ("time", "ended"))
     if begin is None or end is None:
         return "open"
     seconds = (end - begin).total_seconds()
-    return duration(int(seconds)) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    text = duration(int(seconds)) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+    return f"{text} (left running)" if session.get("running") else text
 
 
 @command.command(cls=HelpfulCommand, examples="keelwatch access show 79cee2a2 -o yaml")

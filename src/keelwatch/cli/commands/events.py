@@ -19,7 +19,7 @@ from keelwatch.cli.output import Record, emit, print_each, safe, styled
 from keelwatch.kit.text import short_time
 from keelwatch.model.observation import KINDS
 
-_KINDS = tuple(kind for kind in KINDS if kind not in ("fork", "exit"))  # these only move the process tree
+_KINDS = tuple(kind for kind in KINDS if kind != "fork")  # that only moves the process tree
 _EXAMPLES = """
 keelwatch events -n shop deploy/checkout --since 10m
 keelwatch events --kind exec -f

@@ -34,13 +34,13 @@ def session_page(session: Record) -> dict[str, Any]:
 
 
 def with_length(session: Record) -> Record:
-    """The session and how long it lasted; "" while it is open."""
+    """The session and how long it lasted; "" while it is open. `left`: processes that outlive it."""
     begin, end = (parse_time(str(session.get(name) or "")) for name in ("time", "ended"))
     lasted = ""
     if begin and end:
         seconds = (end - begin).total_seconds()
         lasted = duration(int(seconds)) if seconds >= 1 else f"{seconds * 1000:.0f} ms"
-    return session | {"lasted": lasted}
+    return session | {"lasted": lasted, "left": session["running"] if lasted else 0}
 
 
 def rows_of(root: Record) -> list[Record]:
@@ -67,6 +67,7 @@ def _row(node: Record, depth: int) -> Record:
         "pid": node["pid"],
         "exe": first["exe"],
         "drift": first.get("drift", ""),
+        "over": node.get("over", ""),
         "steps": sorted(steps, key=lambda step: str(step["time"])),
         "more": node["more"],
     }

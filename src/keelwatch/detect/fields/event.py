@@ -27,7 +27,7 @@ TYPES: dict[str, tuple[str, ...]] = {
 }
 """The event types (`evt.type`) of each kind of event. One type alone stands for the kind.
 
-Forks and exits only move the process tree; the agent makes no events of them.
+Rules do not see forks, which only move the process tree, nor the ends of trees.
 """
 
 ANY = frozenset({"syscall", "k8s_audit"})
