@@ -333,6 +333,28 @@ def test_a_debug_is_its_users_with_what_it_did_to_the_targets_files(world: World
     }
 
 
+def test_a_debug_of_a_node_is_its_users(world: World) -> None:
+    mark = f"/host/tmp/debugged-{uuid4().hex[:6]}"
+    words = ["debug", "-i", "-n", NAME, "node/node-a", f"--image={IMAGE}", "--image-pull-policy=Never"]
+    with typing(ADMIN, *words, "--profile=general", "--", "sh", text=f"busybox touch {mark}; rm {mark}"):
+        found = world.session(lambda one: one["target_container"] == "node/node-a", lambda one: one["files"])
+    assert (found["user"], found["kind"], found["confidence"]) == ("admin", "debug", "certain")
+    assert found["pod"].startswith("node-debugger-")
+    assert len(found["requests"]) > 1, "its attach belongs to it"
+    assert mark in [path for root in found["tree"] for path, _ in paths(root)]
+    assert "attach" not in {one["kind"] for one in world.sessions(pod=found["pod"])}
+
+
+def test_a_copy_of_a_pod_is_a_debug_of_who_made_it(world: World) -> None:
+    words = ["debug", "-i", "-n", NAME, world.pod, "--copy-to=copied", f"--image={IMAGE}"]
+    words += ["--image-pull-policy=Never", "--container=inspector", "--profile=general"]
+    with typing(ADMIN, *words, "--", "sh", text="busybox touch /tmp/in-the-copy"):
+        found = world.session(lambda one: one["pod"] == "copied", lambda one: one["files"])
+    assert (found["user"], found["kind"], found["container"]) == ("admin", "debug", "inspector")
+    assert (found["confidence"], found["debug_image"]) == ("certain", IMAGE)
+    assert "/tmp/in-the-copy" in [path for root in found["tree"] for path, _ in paths(root)]
+
+
 def test_an_attach_ties_to_the_process_that_ran_before(world: World) -> None:
     with typing(
         ALICE, "attach", "-i", "-n", NAME, world.pod, "-c", "app", text="busybox touch /tmp/attached"

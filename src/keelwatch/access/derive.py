@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from keelwatch.access import match as matching
 from keelwatch.access.match import AMBIGUOUS, CERTAIN, LIKELY, NONE, NS, SKEW, Match, Matches
 from keelwatch.access.pod import Container, PodSeen
-from keelwatch.access.request import ATTACH, DEBUG, EXEC, PORT_FORWARD, Request
+from keelwatch.access.request import ATTACH, DEBUG, EXEC, MADE, PORT_FORWARD, Request
 from keelwatch.access.session import Session
 
 DEBUG_START_LIMIT = 600 * NS
-"""So long an ephemeral container's image may take to come."""
+"""So long the image of an ephemeral container, or of a pod that was made, may take to come."""
 
 _NO_PROCESS = (
     "a port-forward starts no process in the container; what went through its connection is not observed"
@@ -30,7 +30,7 @@ def sessions(requests: Sequence[Request], seen: PodSeen) -> list[Session]:
     granted = [one for one in requests if not one.refused]
     execs = [one for one in granted if one.kind == EXEC]
     matches = matching.match_execs(execs, seen.entries)
-    debugs = _debugs([one for one in granted if one.kind == DEBUG], seen, matches)
+    debugs = _debugs([*(one for one in granted if one.kind == DEBUG), *_entered(granted)], seen, matches)
     joined = _joined_to(debugs, granted)
     found = [_exec(one, matches[one.id], seen) for one in execs]
     found += [_with_requests(one, granted) for one in debugs]
@@ -106,6 +106,35 @@ def _attach(request: Request, seen: PodSeen) -> Session:
 
 def _port_forward(request: Request) -> Session:
     return Session(request, Match(NONE, _NO_PROCESS), ended=request.ended, requests=(request.audit_id,))
+
+
+def _entered(requests: Sequence[Request]) -> list[Request]:
+    """Pods that were made to be entered (of a node, a copy of a pod, `kubectl run -it`), as debug requests.
+
+    They say so, or who made one attached to it. Each container that is meant is one request.
+    """
+    found: list[Request] = []
+    for made in requests:
+        if made.kind != MADE:
+            continue
+        attached = {one.container for one in requests if _attached_to(one, made)}
+        names = [name for name, _, _ in made.containers if made.debugs or name in attached]
+        if made.debugs and not made.containers:
+            names = sorted(attached) or [""]
+        found += [_meant(made, name, number) for number, name in enumerate(names)]
+    return found
+
+
+def _attached_to(request: Request, made: Request) -> bool:
+    soon = made.received <= request.received <= made.received + DEBUG_START_LIMIT
+    return soon and (request.kind, request.actor) == (ATTACH, made.actor)
+
+
+def _meant(made: Request, name: str, number: int) -> Request:
+    told = {one: (image, argv) for one, image, argv in made.containers}
+    image, argv = told.get(name, ("", ()))
+    id_ = f"{made.id}~{number}" if number else made.id
+    return replace(made, id=id_, kind=DEBUG, container=name, image=image, argv=argv)
 
 
 def _debugs(requests: Sequence[Request], seen: PodSeen, execs: Matches) -> list[Session]:

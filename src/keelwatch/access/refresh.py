@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from keelwatch.access.derive import sessions
+from keelwatch.access.derive import DEBUG_START_LIMIT, sessions
 from keelwatch.access.match import AMBIGUOUS, NONE, NS
-from keelwatch.access.request import ATTACH, DEBUG, PORT_FORWARD, pod_through_node
+from keelwatch.access.request import ATTACH, DEBUG, MADE, PORT_FORWARD, pod_through_node
 from keelwatch.access.session import Session, differs
 from keelwatch.access.sources import Sources
 from keelwatch.ingest.intake import Intake
@@ -148,9 +148,10 @@ class AccessWatch:
         now = time.time_ns()
         debugs = self._sources.debugs(where, begin - DEBUG_AGE, begin - AROUND)
         first = min([begin, *(int(row["time"]) for row in debugs)])
-        requests = self._sources.requests(where, first - AROUND, end + AROUND)
+        requests = self._sources.requests(where, first - DEBUG_START_LIMIT - AROUND, end + AROUND)
+        first = min([first, *(one.received for one in requests if one.kind == MADE)])
         last = end
-        if any(one.kind == DEBUG for one in requests):  # what joins it may come as long as it lives
+        if any(one.kind in (DEBUG, MADE) for one in requests):  # what joins it may come as long as it lives
             last = max(end, now)
             requests = self._sources.requests(where, first - AROUND, last + AROUND)
         if not requests:

@@ -13,6 +13,8 @@ import orjson
 
 EXEC, ATTACH, DEBUG, PORT_FORWARD = "exec", "attach", "debug", "port-forward"
 KINDS: tuple[str, ...] = (EXEC, ATTACH, DEBUG, PORT_FORWARD)
+MADE = "made"
+"""A pod that somebody made by hand: a session (a debug) only where it was made to be entered."""
 SUBRESOURCES: Mapping[str, str] = {
     "exec": EXEC,
     "attach": ATTACH,
@@ -24,8 +26,12 @@ CHANGES = frozenset({"patch", "update"})
 """The verbs that add an ephemeral container; others of that subresource only read."""
 
 MAX_ARGUMENTS = 1024
+MAX_CONTAINERS = 50
 MAX_URI = 16 << 10
 """Characters of an address that are stored; a longer one was cut."""
+DEBUG_LABEL = ("app.kubernetes.io/managed-by", "kubectl-debug")
+NODE_DEBUGGER = "node-debugger-"
+"""How `kubectl debug node/…` names its pods; only newer ones set the label."""
 _ENDED = frozenset({"ResponseComplete", "Panic"})
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # The kubelet's own addresses, which the API server passes on for those who may use `nodes/proxy`.
@@ -40,8 +46,9 @@ class Request:
     """Times are nanoseconds since the epoch, 0 where not known (yet); `started`: the answer began.
 
     `id` names the session for ever. `container` is "" where the request left the choice to the API
-    server. `argv` is an exec's command; `image` and `target` are an ephemeral container's. `whole` is
-    false where the audit's policy or limits cut what would be needed.
+    server. `argv` is an exec's command; `image` and `target` are a debugging container's. `whole` is
+    false where the audit's policy or limits cut what would be needed. `containers` are those of a pod
+    that was made, each with its image and command; `debugs`: it says that it is there for debugging.
     """
 
     id: str
@@ -68,6 +75,8 @@ class Request:
     target: str = ""
     through: str = ""
     whole: bool = True
+    containers: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    debugs: bool = False
     identity: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -144,11 +153,13 @@ def _joined(group: Sequence[Row]) -> Request | None:
     )
     if first["resource"] == "nodes":
         return _through_node(request, first)
+    body = next((str(body) for row in group if (body := row["request_object"])), "")
+    if not first["subresource"]:
+        return _made(replace(request, kind=MADE), body) if request.verb == "create" and request.pod else None
     kind = SUBRESOURCES.get(str(first["subresource"]), "")
     request = replace(request, kind=kind)
     if kind == DEBUG:
-        bodies = [body for row in group if (body := row["request_object"])]
-        return _debug(request, bodies[0] if bodies else "") if request.verb in CHANGES else None
+        return _debug(request, body) if request.verb in CHANGES else None
     return _asked(request, str(first["uri"])) if kind else None
 
 
@@ -201,16 +212,44 @@ def _true(text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
+def _made(request: Request, body: str) -> Request | None:
+    """What a pod that was made says of itself; one with an owner was made by a controller."""
+    debugs = request.pod.startswith(NODE_DEBUGGER)
+    try:
+        pod = orjson.loads(body)
+        metadata, spec = pod["metadata"], pod["spec"]
+        if metadata.get("ownerReferences"):
+            return None
+        label, value = DEBUG_LABEL
+        node = spec.get("nodeName") if spec.get("hostPID") else ""
+        return replace(
+            request,
+            containers=tuple(_container(one) for one in spec["containers"][:MAX_CONTAINERS]),
+            debugs=debugs or (metadata.get("labels") or {}).get(label) == value,
+            target=f"node/{node}" if node else "",
+        )
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return replace(request, debugs=debugs, whole=False)
+
+
+def _container(told: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
+    return str(told["name"]), str(told.get("image", "")), _command(told)
+
+
+def _command(told: Mapping[str, Any]) -> tuple[str, ...]:
+    command = told.get("command") or told.get("args") or []
+    return tuple(str(part) for part in command[:MAX_ARGUMENTS])
+
+
 def _debug(request: Request, body: str) -> Request:
     """Which ephemeral container was added; the last of them, where a whole pod was sent."""
     try:
         containers = orjson.loads(body)["spec"]["ephemeralContainers"]
         added = containers[-1]
-        command = added.get("command") or added.get("args") or []
         return replace(
             request,
             container=str(added["name"]),
-            argv=tuple(str(part) for part in command[:MAX_ARGUMENTS]),
+            argv=_command(added),
             image=str(added.get("image", "")),
             target=str(added.get("targetContainerName", "")),
             tty=bool(added.get("tty")),

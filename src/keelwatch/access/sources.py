@@ -8,7 +8,7 @@ from typing import Any
 from keelwatch.access.entry import Entry, entries, righted
 from keelwatch.access.match import NS, SKEW, window
 from keelwatch.access.pod import Loss, PodSeen, containers
-from keelwatch.access.request import DEBUG, EXEC, Request, requests
+from keelwatch.access.request import DEBUG, EXEC, MADE, Request, requests
 from keelwatch.access.session import Deeds
 from keelwatch.kit.text import gap_text, one_line
 from keelwatch.query import access, access_sources
@@ -54,7 +54,7 @@ class Sources:
         lifecycle = self._rows(access_sources.containers_query(where, begin - NEAR_BY))
         begins = [(at - AROUND, at + BEGINNING) for row in lifecycle if (at := int(row["started"]))]
         times = joined([*begins, *(_around(one, now) for one in asked)])
-        added = sorted({one.container for one in asked if one.kind == DEBUG and one.container})
+        added = sorted({name for one in asked for name in _added(one)})
         trees = self._rows(access_sources.trees_query(where, times, added))
         losses = self._rows(access_sources.losses_query(begin - AROUND, end + AROUND))
         return PodSeen(
@@ -100,13 +100,23 @@ def joined(times: Iterable[Range]) -> list[Range]:
     return found
 
 
+def _added(request: Request) -> list[str]:
+    """Containers whose whole life is a session."""
+    if request.kind == MADE:
+        return [name for name, _, _ in request.containers]
+    return [request.container] if request.kind == DEBUG and request.container else []
+
+
 def _around(request: Request, now: int) -> Range:
     return request.received - NEAR_BY, _end(request, now) + NEAR_BY
 
 
 def _end(request: Request, now: int) -> int:
-    """Until when records concern a request: an exec begins at once, the others may go on."""
-    return window(request)[1] if request.kind == EXEC else request.ended or max(now, request.received)
+    """Until when records concern a request: an exec begins at once, a container that was added goes on."""
+    if request.kind == EXEC:
+        return window(request)[1]
+    added = request.kind in (DEBUG, MADE)
+    return request.ended if request.ended and not added else max(now, request.received)
 
 
 def _cut(rows: Sequence[Row], end: int) -> list[Loss]:

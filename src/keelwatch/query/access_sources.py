@@ -28,8 +28,13 @@ MAX_CONTAINERS = 50
 Range: TypeAlias = tuple[int, int]
 """From when to when, nanoseconds since the epoch, both included."""
 _IDENTITY = ", ".join(IDENTITY_COLUMNS)
+_CONTROLLERS = "^system:(serviceaccount:kube-system:|node:|kube-)"
+_MADE = (  # a pod that no controller made
+    "resource = 'pods' AND subresource = '' AND verb = 'create' AND name != '' "
+    f"AND NOT match(user, '{_CONTROLLERS}') AND position(request_object, '\"ownerReferences\"') = 0"
+)
 _ENTERS = (
-    f"((resource = 'pods' AND subresource IN {SUBRESOURCES}) OR (resource = 'nodes' AND "
+    f"((resource = 'pods' AND subresource IN {SUBRESOURCES}) OR ({_MADE}) OR (resource = 'nodes' AND "
     "subresource = 'proxy' AND match(uri, '/proxy/(exec|run|attach|portForward)/')))"
 )
 _ASKED = "toUnixTimestamp64Nano(if(toUnixTimestamp64Nano(requested) = 0, time, requested)) AS requested_"
@@ -75,7 +80,7 @@ def requests_query(where: Where, begin: int, end: int) -> Query:
     return Query(
         f"SELECT * FROM (SELECT audit_id, stage, toUnixTimestamp64Nano(time) AS time_, {_ASKED}, verb, uri, "
         "user, groups, impersonated_user, source_ips, user_agent, resource, subresource, name, code, "
-        f"if(subresource = 'ephemeralcontainers', request_object, '') AS request_object, {_IDENTITY} "
+        f"if(subresource IN ('ephemeralcontainers', ''), request_object, '') AS request_object_, {_IDENTITY} "
         f"FROM audit WHERE {found.sql} AND {_ENTERS}) "
         f"WHERE requested_ >= {begins} AND requested_ <= {ends} LIMIT {_MAX_ROWS}",
         found.parameters,

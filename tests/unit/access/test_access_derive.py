@@ -10,7 +10,7 @@ from keelwatch.access.derive import sessions
 from keelwatch.access.entry import righted
 from keelwatch.access.match import AMBIGUOUS, CERTAIN, LIKELY, NONE
 from keelwatch.access.pod import Container, Loss, PodSeen, containers
-from keelwatch.access.request import ATTACH, DEBUG, PORT_FORWARD
+from keelwatch.access.request import ATTACH, DEBUG, MADE, PORT_FORWARD
 from keelwatch.access.session import Deeds, differs
 
 APP = Container("c1", "app", at(-100), started=at(-100), entries=(entry(1, 0, main=False),))
@@ -111,6 +111,37 @@ def test_a_debug_container_that_did_not_start_is_said_to_be_so():
     (found,) = sessions([debug_request()], PodSeen((), (APP,)))
     assert found.match.confidence == NONE
     assert found.state == "open"
+
+
+def made_request(user: str = "alice", begin: float = 10, **more):
+    told = (("app", "shop/checkout:1", ("serve",)), ("debugger-1", "toolbox:1", ("sh",)))
+    return exec_request(user, begin, begin + 0.1, kind=MADE, container="", **({"containers": told} | more))
+
+
+def test_a_copy_of_a_pod_is_a_debug_of_the_container_that_its_maker_attached_to():
+    attach = exec_request("alice", 12, 60, kind=ATTACH, container="debugger-1", argv=())
+    seen = PodSeen((), (APP, debugger(11, 70)))
+    (found,) = sessions([made_request(), attach], seen)
+    assert (found.request.kind, found.match.confidence, found.ended) == (DEBUG, CERTAIN, at(70))
+    assert (found.request.image, found.request.command) == ("toolbox:1", "sh")
+    assert (found.trees, found.requests) == (("d1/50/50000",), ("alice@10", "alice@12"))
+    other = exec_request("bob", 12, 60, kind=ATTACH, container="debugger-1", argv=())
+    (found,) = sessions([made_request(), other], seen)
+    assert (found.request.user, found.request.kind) == ("bob", ATTACH)
+
+
+def test_a_pod_that_was_made_by_hand_is_no_session_by_itself():
+    assert sessions([made_request()], PodSeen((), (APP, debugger(11)))) == []
+    late = exec_request("alice", 7000, 7001, kind=ATTACH, container="debugger-1", argv=())
+    assert [one.request.kind for one in sessions([made_request(), late], PodSeen())] == [ATTACH]
+
+
+def test_a_pod_for_debugging_is_a_session_of_each_of_its_containers():
+    found = sessions([made_request(debugs=True)], PodSeen((), (APP, debugger(11))))
+    assert [one.request.id for one in found] == ["alice@10", "alice@10~1"]
+    unknown = made_request(debugs=True, whole=False, containers=())
+    (found,) = sessions([unknown], PodSeen((), (debugger(11),)))
+    assert found.match.confidence == LIKELY
 
 
 def test_a_debug_whose_body_is_not_recorded_is_told_by_time():

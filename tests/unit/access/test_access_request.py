@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import orjson
+import pytest
 from access_world import golden_rows
 
-from keelwatch.access.request import ATTACH, DEBUG, EXEC, PORT_FORWARD, pod_through_node, requests
+from keelwatch.access.request import ATTACH, DEBUG, EXEC, MADE, PORT_FORWARD, pod_through_node, requests
 
 
 def row(**more):
@@ -105,3 +107,43 @@ def test_bytes_that_are_no_text_are_escaped_as_the_sensor_does():
 def test_who_acts_as_another_is_both():
     (found,) = requests([row(impersonated_user="bob")])
     assert found.actor == "alice as bob"
+
+
+def made(pod: object, **more):
+    body = pod if isinstance(pod, str) else orjson.dumps(pod).decode()
+    asked = {
+        "subresource": "",
+        "verb": "create",
+        "uri": "/api/v1/namespaces/shop/pods",
+        "request_object": body,
+    }
+    return requests([row(**(asked | more))])
+
+
+def test_a_pod_for_debugging_a_node_says_which():
+    spec = {
+        "hostPID": True,
+        "nodeName": "node-7",
+        "containers": [{"name": "debugger", "image": "i", "args": ["a"]}],
+    }
+    labels = {"app.kubernetes.io/managed-by": "kubectl-debug"}
+    (found,) = made({"metadata": {"labels": labels}, "spec": spec})
+    assert (found.kind, found.debugs, found.target) == (MADE, True, "node/node-7")
+    assert found.containers == (("debugger", "i", ("a",)),)
+    (older,) = made({"metadata": {}, "spec": spec}, name="node-debugger-node-7-x2x7p")
+    assert older.debugs
+    (plain,) = made({"metadata": {}, "spec": spec | {"hostPID": False}})
+    assert (plain.debugs, plain.target) == (False, "")
+
+
+def test_a_pod_that_a_controller_made_is_nobodys():
+    assert made({"metadata": {"ownerReferences": [{"kind": "Job"}]}, "spec": {"containers": []}}) == []
+    assert made({"metadata": {}, "spec": {"containers": []}}, name="") == [], "its name is not known"
+    assert made({"metadata": {}, "spec": {"containers": []}}, verb="patch") == []
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", '{"metadata": [], "spec": 1}', '{"metadata": {}, "spec": {}}',
+                                  '{"metadata": {}, "spec": {"containers": [1]}}'])  # fmt: skip
+def test_a_pod_whose_body_says_nothing_is_not_whole(body: str):
+    (found,) = made(body)
+    assert (found.whole, found.debugs, found.containers) == (False, False, ())
