@@ -90,6 +90,38 @@ def test_the_processes_may_come_first_and_an_alert_gets_its_user(hub: HubProcess
     assert [one["id"] for one in whole["alert_records"]] == [alert["id"]]
 
 
+def test_sessions_stand_on_the_timeline(hub: HubProcess) -> None:
+    begin = time.time_ns() - 5 * NS
+    ran(hub, begin + NS // 2)
+    tell(hub, begin)
+    assert until(lambda: certain(hub))
+    asked = {"namespace": "access", "pod": POD["pod"]}
+    (found,) = [one for one in hub.records("timeline", **asked) if one["record"] == "access"]
+    assert (found["user"], found["state"], found["command"]) == ("alice", "open", COMMAND)
+    for more, there in (({"kind": "exec"}, True), ({"kind": "open"}, False), ({"cause": "fault"}, False),
+                        ({"grep": "busybox"}, True), ({"type": "execve"}, False)):  # fmt: skip
+        kinds = [one["record"] for one in hub.records("timeline", **asked, **more)]
+        assert ("access" in kinds) is there, more
+
+
+def test_a_follower_is_told_when_a_session_begins_and_when_it_ends(hub: HubProcess) -> None:
+    begin = time.time_ns() - 5 * NS
+    answer = hub.pool.request(
+        "GET", f"{hub.url}/api/v1/timeline", fields={"follow": "true", "tail": "0", "namespace": "access"},
+        headers={"Authorization": f"Bearer {hub.token('admin')}"}, preload_content=False, timeout=60,
+    )  # fmt: skip
+    lines = (orjson.loads(line) for line in answer if line.strip())
+    told = (one for one in lines if one["record"] == "access")
+    tell(hub, begin)
+    assert next(told)["state"] == "open"
+    ran(hub, begin + NS // 2)  # now its process is known, which is no news of the kind
+    assert until(lambda: certain(hub))
+    tell(hub, begin, begin + 3 * NS)
+    ended = next(told)
+    assert (ended["state"], ended["confidence"]) == ("ended", "certain")
+    answer.close()
+
+
 def test_a_session_that_was_certain_is_not_any_more_when_another_request_comes_to_light(
     hub: HubProcess,
 ) -> None:

@@ -13,7 +13,8 @@ from keelwatch.access.session import Deeds
 from keelwatch.kit.text import gap_text, one_line
 from keelwatch.query import access, access_sources
 from keelwatch.query.access_sources import Range, Where
-from keelwatch.query.records import Query, Span
+from keelwatch.query.filter import Span
+from keelwatch.query.records import Query
 from keelwatch.store.database import Database
 
 Row = dict[str, Any]

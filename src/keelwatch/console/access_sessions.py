@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keelwatch.access import naming
 from keelwatch.access.tree import trees
 from keelwatch.query import access, records
-from keelwatch.query.filter import Filter
+from keelwatch.query.filter import Filter, Span
 from keelwatch.query.records import Query
 from keelwatch.store.database import Database
 
@@ -28,6 +28,10 @@ class Sessions:
     def select(self, wanted: Filter, tail: int) -> list[Record]:
         """The last `tail` sessions, oldest first."""
         return self._sessions(access.select_sessions(wanted, self._clock(), tail))
+
+    def news(self, wanted: Filter, spans: Sequence[Span]) -> list[Record]:
+        """Sessions that began or ended, as batches that have arrived tell."""
+        return self._sessions(access.new_sessions(wanted, self._clock(), spans))
 
     def one(self, identifier: str) -> Record | None:
         """One session with its tree, its events and its alerts; or None."""

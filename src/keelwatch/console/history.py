@@ -20,7 +20,7 @@ from keelwatch.ingest.agents import Agent
 from keelwatch.ingest.intake import Intake
 from keelwatch.query import compare, follow, histogram, records, status, timeline, workloads
 from keelwatch.query.errors import QuestionError
-from keelwatch.query.filter import Filter
+from keelwatch.query.filter import Filter, Span
 from keelwatch.query.records import JSON_COLUMNS, Query
 from keelwatch.query.times import rfc3339
 from keelwatch.store.database import Database
@@ -56,7 +56,9 @@ class History:
         return self._lines(table, found)
 
     def rows(self, table: str, wanted: Filter, tail: int, *, oldest: bool = False) -> list[Record]:
-        """The last `tail` records (or the first ones), oldest first."""
+        """The last `tail` records (or the first ones), oldest first; of access sessions always the last."""
+        if table == "access":
+            return self.sessions(wanted, tail)
         found = records.select(table, self._completed(wanted), self._clock(), tail, oldest=oldest)
         return self._named(table, self._rows(found))
 
@@ -84,11 +86,15 @@ class History:
             spans = follow.news(seen, self._intake.highest(table))
             moved[table] = follow.advance(seen, spans)
             if spans:
-                new = self._rows(records.select_new(table, wanted, self._clock(), spans))
-                parts[table] = self._named(table, new)
+                parts[table] = self._new(table, wanted, spans)
         if len(cursor) == 1:
             return next(iter(parts.values()), []), moved
         return timeline.merged(parts, records.MAX_TAIL), moved
+
+    def _new(self, table: str, wanted: Filter, spans: list[Span]) -> list[Record]:
+        if table == "access":
+            return self.access.news(wanted, spans)
+        return self._named(table, self._rows(records.select_new(table, wanted, self._clock(), spans)))
 
     def alert(self, identifier: str) -> Record | None:
         """The alert with this id or, if there is only one, with an id that begins like this; or None."""

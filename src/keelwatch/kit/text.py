@@ -17,6 +17,8 @@ _UNSAFE = re.compile(
     "\ud800-\udfff]"
 )
 _LINE_BREAKS = re.compile("[\n\r\x0b\x0c\x85\u2028\u2029]")
+MAX_COMMAND = 200
+"""Characters of a command in a line."""
 _TIMES = frozenset({"intervals", "seconds"})
 _NAMED = {"\n": "\\n", "\r": "\\r"}
 
@@ -62,6 +64,13 @@ def gap_text(gap: Mapping[str, Any]) -> str:
     if gap.get("unit") in _TIMES:
         return f"{what}: not observed for {amount_of(gap)}, {cause}"
     return f"{what}: {amount_of(gap)} lost, {cause}"
+
+
+def ending(event: Mapping[str, Any]) -> str:
+    """How a process ended: `status 1`, `signal 9`; "" for other events."""
+    detail = event.get("detail")
+    told = detail if event.get("kind") == "exit" and isinstance(detail, Mapping) else {}
+    return next((f"{name} {told[name]}" for name in ("status", "signal") if name in told), "")
 
 
 def lifecycle_text(record: Mapping[str, Any]) -> str:
@@ -133,7 +142,34 @@ def by_whom(record: Mapping[str, Any]) -> str:
     return " or ".join(names) + told
 
 
+def request_text(record: Mapping[str, Any]) -> str:
+    """A request to the API server: `alice create shop/pods/checkout-1/exec, 101`."""
+    asked = f"{acting(record) or '(nobody)'} {record.get('verb', '')} {target_text(record)}"
+    command = str(record.get("command") or "")[:MAX_COMMAND]
+    stage = str(record.get("stage", ""))
+    told = [str(record.get("code") or "-"), command, "" if stage == "ResponseComplete" else stage]
+    return ", ".join([asked, *(part for part in told if part)])
+
+
+def target_text(record: Mapping[str, Any]) -> str:
+    """`shop/pods/checkout-1/exec`, or the path for requests about no object."""
+    if not record.get("resource"):
+        return str(record.get("uri", "")).partition("?")[0]
+    parts = (record.get(name, "") for name in ("namespace", "resource", "name", "subresource"))
+    return "/".join(str(part) for part in parts if part)
+
+
+def session_text(session: Mapping[str, Any]) -> str:
+    """`exec by alice: sh -c id, certain, ended after 12 s`."""
+    command = str(session.get("command") or session.get("debug_image") or "")[:MAX_COMMAND]
+    begin, end = (parse_time(str(session.get(name) or "")) for name in ("time", "ended"))
+    lasted = f"ended after {duration(int((end - begin).total_seconds()))}" if begin and end else "open"
+    left = "left processes running" if end and session.get("running") else ""
+    asked = f"{session.get('kind', '')} by {acting(session)}{': ' if command else ''}{command}"
+    return ", ".join(part for part in (asked, str(session.get("confidence", "")), lasted, left) if part)
+
+
 def acting(session: Mapping[str, Any]) -> str:
-    """The user of an access session, and as whom."""
+    """The user of an access session or request, and as whom."""
     other = session.get("impersonated_user")
     return f"{session.get('user', '')} as {other}" if other else str(session.get("user", ""))

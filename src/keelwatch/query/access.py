@@ -14,7 +14,7 @@ import orjson
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.errors import QuestionError
-from keelwatch.query.filter import Conditions, Filter, conditions
+from keelwatch.query.filter import Conditions, Filter, Span, conditions
 from keelwatch.query.records import DEFAULT_TAIL, MAX_TAIL, SHAPES, Query
 from keelwatch.query.times import NS, parse_time
 from keelwatch.store.escape import Value
@@ -54,13 +54,7 @@ def select_sessions(wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Query
     """The last `tail` matching sessions as they are now, oldest first."""
     if not 0 <= tail <= MAX_TAIL:
         raise QuestionError("tail", f"{tail} sessions", f"ask for 0 to {MAX_TAIL}")
-    asked = replace(wanted, since="", until="")
-    found = conditions(asked, now, _SEARCHED, has_file=False)
-    found.equal("kind", _one_of("kind", wanted.kind, KINDS))
-    found.equal("confidence", _one_of("confidence", wanted.confidence, CONFIDENCES))
-    if wanted.user:
-        user = found.bind(wanted.user, "String")
-        found.clauses.append(f"user = {user} OR impersonated_user = {user}")
+    found = _asked(wanted, now)
     inner = Conditions(parameters=found.parameters)
     _times(inner, wanted, now)
     columns = ", ".join(COLUMNS)
@@ -69,6 +63,32 @@ def select_sessions(wanted: Filter, now: int, tail: int = DEFAULT_TAIL) -> Query
         f"WHERE {found.sql} ORDER BY time DESC, id DESC LIMIT {found.bind(tail, 'UInt32')}"
     )
     return Query(f"SELECT {columns} FROM ({sql}) ORDER BY time, id", found.parameters)
+
+
+def new_sessions(wanted: Filter, now: int, spans: Sequence[Span]) -> Query:
+    """Matching sessions that began or ended: what batches that have arrived are the first to tell."""
+    found = _asked(wanted, now)
+    arrived = found.arrived(spans)
+    columns = ", ".join(COLUMNS)
+    latest = f"SELECT {columns} FROM access WHERE {arrived} {_LATEST}"
+    ids = f"SELECT id FROM access WHERE {arrived}"
+    told = f"SELECT id, state FROM access WHERE id IN ({ids}) AND NOT ({arrived})"
+    return Query(
+        f"SELECT {columns} FROM ({latest}) WHERE {found.sql} AND (id, state) NOT IN ({told}) "
+        f"ORDER BY time, id LIMIT {MAX_TAIL}",
+        found.parameters,
+    )
+
+
+def _asked(wanted: Filter, now: int) -> Conditions:
+    """What a filter asks of a session as it is now, but for the time."""
+    found = conditions(replace(wanted, since="", until=""), now, _SEARCHED, has_file=False)
+    found.equal("kind", _one_of("kind", wanted.kind, KINDS))
+    found.equal("confidence", _one_of("confidence", wanted.confidence, CONFIDENCES))
+    if wanted.user:
+        user = found.bind(wanted.user, "String")
+        found.clauses.append(f"user = {user} OR impersonated_user = {user}")
+    return found
 
 
 def session_by_id(identifier: str) -> Query:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.access import COLUMNS
-from keelwatch.query.filter import Conditions
-from keelwatch.query.records import Query, Span
+from keelwatch.query.filter import Conditions, Span
+from keelwatch.query.records import Query
 from keelwatch.query.times import NS
 
 SUBRESOURCES: tuple[str, ...] = ("exec", "attach", "portforward", "ephemeralcontainers")
@@ -54,13 +54,7 @@ def news_query(spans: Sequence[Span], day: str) -> Query:
     """Which pods requests of new batches are about. `day` (ISO 8601): no batch is older."""
     found = Conditions()
     found.clauses.append(f"day >= toDate({found.bind(day, 'String')})")
-    found.clauses.append(
-        " OR ".join(
-            f"spool = {found.bind(span.spool, 'String')} AND seq > {found.bind(span.after, 'UInt64')} "
-            f"AND seq <= {found.bind(span.upto, 'UInt64')}"
-            for span in spans
-        )
-    )
+    found.clauses.append(found.arrived(spans))
     return Query(
         f"SELECT cluster, namespace, name, resource, uri, audit_id, {_ASKED} FROM audit "
         f"WHERE {found.sql} AND {_ENTERS}",

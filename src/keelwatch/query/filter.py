@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -87,6 +87,15 @@ def filter_of(values: Mapping[str, str]) -> Filter:
     return Filter(**known)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Batches of one spool: above `after`, up to and including `upto`."""
+
+    spool: str
+    after: int
+    upto: int
+
+
 @dataclass(slots=True)
 class Conditions:
     """Conditions that must all hold, and their parameters."""
@@ -104,6 +113,14 @@ class Conditions:
         """`column` is `value`, if there is one."""
         if value:
             self.clauses.append(f"{column} = {self.bind(value, 'String')}")
+
+    def arrived(self, spans: Sequence[Span]) -> str:
+        """The condition on rows of these batches."""
+        return " OR ".join(
+            f"spool = {self.bind(span.spool, 'String')} AND seq > {self.bind(span.after, 'UInt64')} "
+            f"AND seq <= {self.bind(span.upto, 'UInt64')}"
+            for span in spans
+        )
 
     @property
     def sql(self) -> str:

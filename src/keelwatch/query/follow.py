@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keelwatch.query.records import Span
+from keelwatch.query.filter import Span
 
 MAX_SPANS = 200
 

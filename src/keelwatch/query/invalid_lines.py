@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
-from keelwatch.query.records import Query, Span
+from keelwatch.query.filter import Span
+from keelwatch.query.records import Query
 from keelwatch.store.escape import Value
 
 MOST_CONTAINERS = 1000

@@ -11,7 +11,7 @@ from typing import Any
 
 from keelwatch.model.identity import IDENTITY_COLUMNS
 from keelwatch.query.errors import QuestionError
-from keelwatch.query.filter import Conditions, Filter, at_least, conditions
+from keelwatch.query.filter import Conditions, Filter, Span, at_least, conditions
 from keelwatch.query.late import Late, shown
 from keelwatch.store.escape import Value
 
@@ -106,15 +106,6 @@ class Query:
     parameters: dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Batches of one spool: above `after`, up to and including `upto`."""
-
-    spool: str
-    after: int
-    upto: int
-
-
 def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL, *, oldest: bool = False) -> Query:
     """The last `tail` matching records (or the first ones), oldest first."""
     if not 0 <= tail <= MAX_TAIL:
@@ -136,11 +127,7 @@ def select(table: str, wanted: Filter, now: int, tail: int = DEFAULT_TAIL, *, ol
 def select_new(table: str, wanted: Filter, now: int, spans: list[Span]) -> Query:
     """Matching records of batches that have arrived since, in the order of time."""
     found = table_conditions(table, wanted, now)
-    arrived = " OR ".join(
-        f"spool = {found.bind(span.spool, 'String')} AND seq > {found.bind(span.after, 'UInt64')} "
-        f"AND seq <= {found.bind(span.upto, 'UInt64')}"
-        for span in spans
-    )
+    arrived = found.arrived(spans)
     inner = (
         f"SELECT {', '.join(SHAPES[table].columns)}, spool, seq, row FROM {table} WHERE {found.sql} "
         f"AND ({arrived}) ORDER BY time, spool, seq, row LIMIT {MAX_TAIL}"

@@ -1,4 +1,4 @@
-"""All records of a workload in one order."""
+"""All records of a workload in one order, access sessions among them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from heapq import merge
 from typing import Any
 
+from keelwatch.query import access
 from keelwatch.query.filter import Filter
 from keelwatch.query.records import AUDIT_FILTERS, SHAPES
 
-TABLES: tuple[str, ...] = tuple(SHAPES)
+TABLES: tuple[str, ...] = (*SHAPES, "access")
 MAX_TAIL = 10_000
 
 
@@ -27,13 +28,15 @@ def tables_for(wanted: Filter) -> tuple[str, ...]:
     if any(getattr(wanted, name) for name in AUDIT_FILTERS):
         tables &= {"audit"}
     if wanted.kind:
-        tables &= {"events", "alerts", "lifecycle"}
+        tables &= {"events", "alerts", "lifecycle", *(("access",) if wanted.kind in access.KINDS else ())}
     return tuple(table for table in TABLES if table in tables)
 
 
 def merged(parts: Mapping[str, Sequence[dict[str, Any]]], tail: int) -> list[dict[str, Any]]:
     """Merge records that are each ordered by time; keep the last `tail` and name each one's sort."""
-    named = [
-        [{"record": SHAPES[table].name, **record} for record in records] for table, records in parts.items()
-    ]
+    named = [[{"record": _name(table), **record} for record in records] for table, records in parts.items()]
     return list(merge(*named, key=lambda record: str(record["time"])))[-tail:]
+
+
+def _name(table: str) -> str:
+    return SHAPES[table].name if table in SHAPES else table

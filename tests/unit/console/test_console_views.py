@@ -135,6 +135,19 @@ def test_records_of_every_table_become_lines() -> None:
         {"record": "alert", "priority": "ERROR", "rule": "R", "output": "O", "id": "1"},
         {"record": "lifecycle", "kind": "container_started"},
         {"record": "gap", "what": "exec", "amount": 3, "unit": "events", "cause": "ring_full"},
+        {"record": "audit", "user": "alice", "verb": "get", "uri": "/version?x", "code": 403},
+        {
+            "record": "access",
+            "id": "7",
+            "kind": "exec",
+            "user": "alice",
+            "command": "sh -c id",
+            "confidence": "certain",
+            "time": "2026-11-23T16:00:00Z",
+            "ended": "2026-11-23T16:00:12Z",
+            "running": 1,
+        },
+        {"record": "event", "kind": "exit", "detail": {"signal": 9}, "process": process},
         {"message": "of the log table"},
     ]
     lines = view_logs.timeline_lines(records)
@@ -144,9 +157,12 @@ def test_records_of_every_table_become_lines() -> None:
         "error: R: O",
         "container started",
         "exec: 3 events lost, ring_full",
+        "alice get /version, 403",
+        "exec by alice: sh -c id, certain, ended after 12 s, left processes running",
+        "exit signal 9 by sh[7] sh -c x",
         "of the log table",
     ]
-    assert [line["href"] for line in lines] == ["", "", "/alerts/1", "", "", ""]
+    assert [line["href"] for line in lines] == ["", "", "/alerts/1", "", "", "", "/access/7", "", ""]
 
 
 def test_a_chart_without_lines_is_none() -> None:

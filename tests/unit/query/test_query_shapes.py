@@ -66,7 +66,8 @@ def test_a_filter_of_one_table_leaves_the_others_out() -> None:
     assert tables_for(Filter()) == TABLES
     assert tables_for(Filter(stream="stderr")) == ("logs",)
     assert tables_for(Filter(priority="error")) == ("alerts",)
-    assert tables_for(Filter(kind="exec")) == ("events", "alerts", "lifecycle")
+    assert tables_for(Filter(kind="exec")) == ("events", "alerts", "lifecycle", "access")
+    assert tables_for(Filter(kind="open")) == ("events", "alerts", "lifecycle")
 
 
 def _row(

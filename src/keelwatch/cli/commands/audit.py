@@ -8,7 +8,7 @@ from keelwatch.cli.client import HubClient
 from keelwatch.cli.found import tell_amount
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client, with_grep, with_stream
 from keelwatch.cli.output import Record, emit, print_each, safe, styled
-from keelwatch.kit.text import short_time
+from keelwatch.kit.text import acting, short_time, target_text
 
 LONGEST = 200
 _EXAMPLES = """
@@ -51,7 +51,7 @@ def audit_text(record: Record) -> str:
     code = record.get("code") or 0
     stage = str(record.get("stage", ""))
     parts = [
-        styled(_who(record), "bold"),
+        styled(safe(acting(record) or "(nobody)"), "bold"),
         styled(safe(record.get("verb", "")), "cyan"),
         safe(target_text(record)),
         styled(str(code or "-"), "yellow" if isinstance(code, int) and code >= 400 else "dim"),
@@ -62,20 +62,6 @@ def audit_text(record: Record) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _who(record: Record) -> str:
-    user = safe(record.get("user", "")) or "(nobody)"
-    other = record.get("impersonated_user")
-    return f"{user} as {safe(other)}" if other else user
-
-
 def _short(text: str) -> str:
     """A command can be as long as a URI."""
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
-def target_text(record: Record) -> str:
-    """`shop/pods/checkout-1/exec`, or the path for requests about no object."""
-    if not record.get("resource"):
-        return str(record.get("uri", "")).partition("?")[0]
-    parts = (record.get(name, "") for name in ("namespace", "resource", "name", "subresource"))
-    return "/".join(str(part) for part in parts if part)

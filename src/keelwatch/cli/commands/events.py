@@ -16,7 +16,7 @@ from keelwatch.cli.options import (
     with_stream,
 )
 from keelwatch.cli.output import Record, emit, print_each, safe, styled
-from keelwatch.kit.text import short_time
+from keelwatch.kit.text import ending, short_time
 from keelwatch.model.observation import KINDS
 
 _KINDS = tuple(kind for kind in KINDS if kind != "fork")  # that only moves the process tree
@@ -57,7 +57,7 @@ def command(
 def event_text(event: Record) -> str:
     """The event in one line: what was done, to what, by which process, and whether it failed."""
     process = event.get("process") or {}
-    target = safe(event.get("path", ""))
+    target = safe(event.get("path", "")) or ending(event)
     if event.get("old_path"):
         target = f"{safe(event['old_path'])} → {target}"
     result = event.get("result", 0)

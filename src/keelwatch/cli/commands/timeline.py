@@ -19,7 +19,7 @@ from keelwatch.cli.options import (
     with_stream,
 )
 from keelwatch.cli.output import PRIORITY_STYLES, Record, emit, print_each, safe, styled
-from keelwatch.kit.text import gap_text, lifecycle_text, short_time
+from keelwatch.kit.text import gap_text, lifecycle_text, session_text, short_time
 
 _EXAMPLES = """
 keelwatch timeline -n shop deploy/checkout --since 30m
@@ -67,4 +67,6 @@ def _text(kind: str, record: Record) -> str:
         return audit_text(record)
     if kind == "gap":
         return safe(gap_text(record))
+    if kind == "access":
+        return safe(session_text(record))
     return safe(lifecycle_text(record))

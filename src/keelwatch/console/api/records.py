@@ -97,7 +97,7 @@ async def get_timeline(
     tail: Tail,
     follow: Follow = False,
 ) -> RecordStream:
-    """Records of every kind, oldest first; `record` is log, event, alert, lifecycle, audit or gap."""
+    """Records of every kind, oldest first; `record` is log, event, alert, lifecycle, audit, access or gap."""
     history = history_of(request)
     cursor = history.cursor(timeline.tables_for(wanted))
     found = await run_in_threadpool(history.timeline, wanted, tail)

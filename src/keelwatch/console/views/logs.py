@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keelwatch.console.views.reader import Filters, Reader, Record
-from keelwatch.kit.text import gap_text, lifecycle_text, parse_time
+from keelwatch.kit.text import ending, gap_text, lifecycle_text, parse_time, request_text, session_text
 
 MOST_LINES = 500
 MOST_INSTANCES = 24
@@ -83,20 +84,27 @@ def _line(record: Record) -> Record:
         told = output if output.startswith(rule) else f"{rule}: {output}"
         text = f"{str(record['priority']).lower()}: {told}"
         return base | record | {"message": text, "marked": True, "href": f"/alerts/{record['id']}"}
-    if kind == "event":
-        return base | record | {"message": event_text(record)}
-    if kind == "gap":
-        return base | record | {"message": gap_text(record)}
-    if kind == "lifecycle":
-        return base | record | {"message": lifecycle_text(record)}
+    if kind == "access":
+        return base | record | {"message": session_text(record), "href": f"/access/{record['id']}"}
+    if kind in _TEXTS:
+        return base | record | {"message": _TEXTS[kind](record)}
     return base | record
 
 
 def event_text(event: Record) -> str:
     """`exec /bin/sh by sh[17] sh -c id`, with `→` between two paths and a failure's errno."""
     process = event.get("process") or {}
-    paths = " → ".join(str(event[name]) for name in ("old_path", "path") if event.get(name))
+    paths = " → ".join(str(event[name]) for name in ("old_path", "path") if event.get(name)) or ending(event)
     result = event.get("result") or 0
     failed = f" failed ({result})" if result < 0 else ""
     who = f"{process.get('name', '?')}[{process.get('pid', '?')}] {process.get('cmdline', '')}"
     return f"{event.get('kind', '')} {paths}{failed} by {who}".rstrip()
+
+
+_TEXTS: Mapping[str, Callable[[Record], str]] = {
+    "event": event_text,
+    "gap": gap_text,
+    "lifecycle": lifecycle_text,
+    "audit": request_text,
+}
+"""What a record that is no line of a log says in one."""
