@@ -49,10 +49,10 @@ def audited(release: Release) -> Iterator[None]:
     settings.write_text(yaml.safe_dump(_webhook(release)))
     settings.chmod(0o600)
     try:
-        _cluster_up(str(settings))
+        cluster_up(str(settings))
         yield
     finally:
-        _cluster_up("none")
+        cluster_up("none")
         settings.unlink()
 
 
@@ -64,18 +64,24 @@ def _webhook(release: Release) -> dict[str, Any]:
         "tls-server-name": f"{release.name}-hub.{release.namespace}.svc",
         "certificate-authority-data": base64.b64encode(release.authority().encode()).decode(),
     }
+    return webhook(cluster, release.token("audit"))
+
+
+def webhook(cluster: dict[str, Any], token: str) -> dict[str, Any]:
+    """The kubeconfig of an audit webhook."""
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "keelwatch", "cluster": cluster}],
-        "users": [{"name": "kube-apiserver", "user": {"token": release.token("audit")}}],
+        "users": [{"name": "kube-apiserver", "user": {"token": token}}],
         "contexts": [{"name": "keelwatch", "context": {"cluster": "keelwatch", "user": "kube-apiserver"}}],
         "current-context": "keelwatch",
     }
 
 
-def _cluster_up(webhook: str) -> None:
-    environment = {**os.environ, "AUDIT_WEBHOOK": webhook, "PATH": PATH, "KUBECONFIG": KUBECONFIG}
+def cluster_up(webhook: str, **more: str) -> None:
+    """Start the lab's API server anew with this audit webhook ("none"); `more` as lab/cluster/up takes it."""
+    environment = {**os.environ, "AUDIT_WEBHOOK": webhook, "PATH": PATH, "KUBECONFIG": KUBECONFIG, **more}
     up = [str(PROJECT / "lab/cluster/up")]
     done = subprocess.run(up, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
