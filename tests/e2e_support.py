@@ -188,15 +188,23 @@ class Release:
             forward.wait(10)
 
 
-def fresh_release() -> Release:
-    """A release with the image under test, in a namespace with a random name."""
+def fresh_release(*, claims: bool = False) -> Release:
+    """A release with the image under test, in a namespace with a random name.
+
+    `claims`: the hub's volume is claimed as it is by default, also where nothing makes volumes for claims
+    but a folder can be given.
+    """
     namespace = f"keelwatch-{secrets.token_hex(3)}"
     repository, _, tag = IMAGE.rpartition(":")
-    storage = {"hostPath": f"{HUB_PATH}/{namespace}"} if HUB_PATH else {"size": "2Gi"}
+    storage = {"size": "2Gi"}
     if HUB_PATH:
-        folder = Path(storage["hostPath"])
+        folder = Path(HUB_PATH) / namespace
         folder.mkdir(parents=True)
         os.chown(folder, 65532, 65532)
+        if claims:
+            _offer_volume(namespace, folder)
+        else:
+            storage = {"hostPath": str(folder)}
     values = {
         "cluster": "e2e",
         "image": {"repository": repository, "tag": tag},
@@ -204,6 +212,23 @@ def fresh_release() -> Release:
         "agent": {"dataPath": f"/var/lib/{namespace}"},
     }
     return Release(namespace, values=values)
+
+
+def _offer_volume(namespace: str, folder: Path) -> None:
+    """A volume for the hub's claim; `drop_volume` takes it away."""
+    spec = {
+        "capacity": {"storage": "2Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": str(folder)},
+        "claimRef": {"namespace": namespace, "name": "data-keelwatch-hub-0"},
+    }
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": namespace}, "spec": spec}
+    run("kubectl", "create", "-f", "-", text=yaml.safe_dump(volume))
+
+
+def drop_volume(namespace: str) -> None:
+    """Delete the volume that was offered to a release, if there was one."""
+    run("kubectl", "delete", "persistentvolume", namespace, "--ignore-not-found", "--wait=false")
 
 
 class Hub:

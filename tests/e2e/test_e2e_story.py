@@ -31,6 +31,7 @@ from tests.e2e_support import (
     Release,
     Workloads,
     claims_of,
+    drop_volume,
     fresh_release,
     missing,
     no_privileged_pods,
@@ -79,13 +80,14 @@ sleep 600
 def release() -> Iterator[Release]:
     if lacks := missing():
         pytest.skip(lacks)
-    made = fresh_release()
+    made = fresh_release(claims=True)
     try:
         made.install()
         yield made
     finally:
         made.uninstall()
         run("kubectl", "delete", "namespace", made.namespace, "--wait=false")
+        drop_volume(made.namespace)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,11 @@ def test_hub_and_agents_are_ready(release: Release) -> None:
     with release.hub() as api:
         status = api.get("/api/v1/status").json()
     assert {agent["node"] for agent in status["agents"]} == {node["metadata"]["name"] for node in nodes}
+
+
+def test_the_hubs_volume_is_a_claimed_one(release: Release) -> None:
+    [claim] = json.loads(release.kubectl("get", "persistentvolumeclaims", "-o", "json"))["items"]
+    assert (claim["metadata"]["name"], claim["status"]["phase"]) == ("data-keelwatch-hub-0", "Bound")
 
 
 def test_the_charts_own_test(release: Release) -> None:
