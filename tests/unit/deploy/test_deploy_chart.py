@@ -64,7 +64,8 @@ def container(found: Objects, kind: str) -> dict[str, Any]:
         ("hub.team.label=a team", "does not match"),
         ("hub.team.map.Shop=payments", "Shop"),
         ("hub.team.map.shop=3", "want string"),
-        ("networkPolicy.apiServerPorts={0}", "'/networkPolicy/apiServerPorts/0'"),
+        ("networkPolicy.apiServer.ports={0}", "'/networkPolicy/apiServer/ports/0'"),
+        ("networkPolicy.apiServer.cidrs={10.0.0.10}", "does not match"),
     ],
 )
 def test_values_that_are_refused(value: str, reason: str) -> None:

@@ -56,3 +56,15 @@ configMap:
   items: [{key: ca.crt, path: ca.crt}]
 {{- end }}
 {{- end }}
+
+{{/* An egress rule to the cluster's DNS. */}}
+{{- define "keelwatch.dnsEgress" -}}
+- ports:
+  {{- range .Values.networkPolicy.dns.ports }}
+  - {port: {{ . }}, protocol: UDP}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+  {{- with .Values.networkPolicy.dns.to }}
+  to: {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
