@@ -39,9 +39,12 @@ def labels_of(found: Objects, kind: str) -> dict[str, str]:
     return labels
 
 
-def helms_test() -> dict[str, Any]:
-    command = [str(HELM), "template", "keelwatch", str(CHART), "--show-only", "templates/tests/hub.yaml"]
-    pod: dict[str, Any] = yaml.safe_load(subprocess.run(command, capture_output=True, check=True).stdout)
+def helms_test(*values: str) -> dict[str, Any]:
+    """The pod of `helm test`."""
+    sets = [part for value in values for part in ("--set", value)]
+    command = [str(HELM), "template", "kw", str(CHART), "--show-only", "templates/tests/hub.yaml", *sets]
+    done = subprocess.run(command, capture_output=True, check=True)
+    pod: dict[str, Any] = yaml.safe_load(done.stdout)
     return pod
 
 
@@ -55,6 +58,7 @@ def test_named_clients_leave_out_nobody_that_the_hub_needs() -> None:
         "networkPolicy.clients[0].ipBlock.cidr=10.9.0.0/16",
         "networkPolicy.scrapers[0].ipBlock.cidr=10.8.0.1/32",
         "networkPolicy.apiServer.cidrs={10.7.0.1/32}",
+        name="kw",
     )
     [rule] = policy(found, "hub")["ingress"]
     assert addresses(rule["from"]) == ["10.7.0.1/32", "10.8.0.1/32", "10.9.0.0/16"]
