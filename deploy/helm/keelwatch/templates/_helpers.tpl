@@ -68,3 +68,9 @@ configMap:
   to: {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+
+{{/* An appArmorProfile as the annotation of Kubernetes before 1.30 has it. */}}
+{{- define "keelwatch.appArmor" -}}
+{{- if eq .type "Localhost" }}localhost/{{ required "appArmorProfile of type Localhost: which localhostProfile?" .localhostProfile }}
+{{- else }}{{ get (dict "Unconfined" "unconfined" "RuntimeDefault" "runtime/default") .type }}{{ end }}
+{{- end }}
