@@ -36,8 +36,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "keelwatch.rules" -}}
 {{- default (printf "%s-rules" (include "keelwatch.fullname" .)) .Values.existingRulesConfigMap }}
 {{- end }}
+{{/* Empty where there is none: pods that name a class which does not exist are refused. */}}
 {{- define "keelwatch.priorityClass" -}}
+{{- if or .Values.priorityClass.create .Values.priorityClass.name -}}
 {{- default (printf "%s-%s" .Release.Namespace (include "keelwatch.fullname" .)) .Values.priorityClass.name }}
+{{- end }}
 {{- end }}
 {{- define "keelwatch.url" -}}
 https://{{ include "keelwatch.hub" . }}.{{ .Release.Namespace }}.svc:{{ .Values.hub.service.port }}
