@@ -54,3 +54,27 @@ def test_helms_test_runs_where_the_hub_may() -> None:
     hub = pod("StatefulSet", "-hub", *given)
     for name in ("nodeSelector", "tolerations"):
         assert found[name] == hub[name]
+
+
+def restricted(spec: dict[str, Any]) -> bool:
+    """Whether Pod Security's level "restricted" takes a pod."""
+    pod, [one] = spec["securityContext"], spec["containers"]
+    container = one["securityContext"]
+    return (
+        not any(spec.get(name) for name in ("hostPID", "hostIPC", "hostNetwork"))
+        and not any("hostPath" in volume for volume in spec["volumes"])
+        and pod["runAsNonRoot"] is True
+        and pod["runAsUser"] > 0
+        and pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        and container["capabilities"] == {"drop": ["ALL"]}
+        and container["allowPrivilegeEscalation"] is False
+        and not any("hostPort" in port for port in one.get("ports", []))
+    )
+
+
+def test_only_agents_need_a_privileged_namespace() -> None:
+    """And a hub that is given a folder of its node, as docs/how-to/install.md says."""
+    assert restricted(pod("StatefulSet", "-hub"))
+    assert restricted(pod("DaemonSet", "-canary"))
+    assert restricted(helms_test()["spec"])
+    assert not restricted(pod("StatefulSet", "-hub", "hub.audit.logPath=/var/log/kubernetes/audit/audit.log"))
