@@ -25,15 +25,17 @@ Objects = list[dict[str, Any]]
 
 
 def template(
-    *values: str, namespace: str = "watch", name: str = "keelwatch"
+    *values: str, namespace: str = "watch", name: str = "keelwatch", version: str = "1.34.0"
 ) -> subprocess.CompletedProcess[str]:
     sets = [part for value in values for part in ("--set", value)]
-    command = [str(HELM), "template", name, str(CHART), "-n", namespace, "--kube-version", "1.34.0", *sets]
+    command = [str(HELM), "template", name, str(CHART), "-n", namespace, "--kube-version", version, *sets]
     return subprocess.run([*command, "--skip-tests"], capture_output=True, text=True)
 
 
-def objects(*values: str, namespace: str = "watch", name: str = "keelwatch") -> Objects:
-    done = template(*values, namespace=namespace, name=name)
+def objects(
+    *values: str, namespace: str = "watch", name: str = "keelwatch", version: str = "1.34.0"
+) -> Objects:
+    done = template(*values, namespace=namespace, name=name, version=version)
     assert done.returncode == 0, done.stderr
     return [found for found in yaml.safe_load_all(done.stdout) if found]
 
@@ -59,12 +61,14 @@ def container(found: Objects, kind: str) -> dict[str, Any]:
         ("agent.disabledEvents={opne}", "must be one of"),
         ("agent.spoolLimit=lots", "does not match"),
         ("agent.dataPath=relative", "does not match"),
+        ("agent.securityContext.appArmorProfile.type=unconfined", "must be one of"),
         ("hub.podDisruptionBudget.maxUnavailable=2", "want 1"),
         ("rules.notes\\.txt=x", "notes.txt"),
         ("hub.team.label=a team", "does not match"),
         ("hub.team.map.Shop=payments", "Shop"),
         ("hub.team.map.shop=3", "want string"),
-        ("networkPolicy.apiServerPorts={0}", "'/networkPolicy/apiServerPorts/0'"),
+        ("networkPolicy.apiServer.ports={0}", "'/networkPolicy/apiServer/ports/0'"),
+        ("networkPolicy.apiServer.cidrs={10.0.0.10}", "does not match"),
     ],
 )
 def test_values_that_are_refused(value: str, reason: str) -> None:
@@ -191,12 +195,28 @@ def test_older_kernels_lock_memory() -> None:
     assert capabilities["capabilities"]["add"][-1] == "SYS_RESOURCE"
 
 
-def test_older_clusters_know_no_apparmor_field() -> None:
-    command = [str(HELM), "template", "keelwatch", str(CHART), "--kube-version"]
-    old = subprocess.run([*command, "1.27.0"], capture_output=True, text=True, check=True).stdout
-    new = subprocess.run([*command, "1.30.0"], capture_output=True, text=True, check=True).stdout
-    assert "appArmorProfile" not in old
-    assert "appArmorProfile" in new
+@pytest.mark.parametrize(
+    ("version", "values", "field", "annotation"),
+    [
+        ("1.30.0", (), {"type": "Unconfined"}, None),
+        ("v1.30.2-gke.1", (), {"type": "Unconfined"}, None),
+        ("v1.29.9-gke.1", (), None, "unconfined"),
+        ("1.24.0", (), None, "unconfined"),
+        ("1.24.0", ("type=RuntimeDefault",), None, "runtime/default"),
+        ("1.24.0", ("type=Localhost", "localhostProfile=kw"), None, "localhost/kw"),
+        ("1.24.0", ("=null",), None, None),
+        ("1.30.0", ("=null",), None, None),
+    ],
+)
+def test_apparmor_is_a_field_from_1_30_on_and_an_annotation_before(
+    version: str, values: tuple[str, ...], field: Any, annotation: str | None
+) -> None:
+    at = "agent.securityContext.appArmorProfile"
+    sets = [at + value if value.startswith("=") else f"{at}.{value}" for value in values]
+    found = objects(*sets, version=version)
+    assert container(found, "DaemonSet")["securityContext"].get("appArmorProfile") == field
+    annotations = of(found, "DaemonSet")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations.get("container.apparmor.security.beta.kubernetes.io/agent") == annotation
 
 
 def test_the_operators_rules() -> None:
@@ -259,14 +279,18 @@ def test_rendered_manifests_are_current() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "values"),
+    ("options", "values", "version"),
     [
-        ([], []),
+        ([], [], "1.34.0"),
         (["--storage-size", "7Gi", "--storage-class", "fast"],
-         ["hub.storage.size=7Gi", "hub.storage.storageClassName=fast"]),
+         ["hub.storage.size=7Gi", "hub.storage.storageClassName=fast"], "1.34.0"),
+        (["--kube-version", "v1.27.3-eks-1"], [], "1.27.3"),
+        (["--kube-version", "1.24"], [], "1.24.0"),
     ],
 )  # fmt: skip
-def test_manifests_are_what_helm_makes(options: list[str], values: list[str], tmp_path: Path) -> None:
+def test_manifests_are_what_helm_makes(
+    options: list[str], values: list[str], version: str, tmp_path: Path
+) -> None:
     (tmp_path / "shop.yaml").write_text("- list: shops\n  items: [a, b]\n")
     (tmp_path / "notes.txt").write_text("no rules")
     given = [
@@ -284,7 +308,8 @@ def test_manifests_are_what_helm_makes(options: list[str], values: list[str], tm
     namespace, *printed = yaml.safe_load_all(done.output)
     assert namespace["kind"] == "Namespace"
     image = ["image.repository=r.example/kw", "image.tag=1.2", "cluster=prod"]
-    helms = objects(*image, *values, "rules.shop\\.yaml=- list: shops\n  items: [a\\, b]\n")
+    rules = "rules.shop\\.yaml=- list: shops\n  items: [a\\, b]\n"
+    helms = objects(*image, *values, rules, version=version)
     assert [_unlabelled(found) for found in printed] == [_unlabelled(found) for found in helms]
 
 
@@ -300,3 +325,10 @@ def test_manifests_without_rules_in_the_folder(tmp_path: Path) -> None:
     done = CliRunner().invoke(manifests.command, ["--image", "x:1", "--rules", str(tmp_path)])
     assert done.exit_code == 2
     assert "no *.yaml files" in done.output
+
+
+@pytest.mark.parametrize("version", ["1.23", "2.0", "latest", "1.2"])
+def test_manifests_for_no_kubernetes_that_they_are_for(version: str) -> None:
+    done = CliRunner().invoke(manifests.command, ["--image", "x:1", "--kube-version", version])
+    assert done.exit_code == 2
+    assert "1.24" in done.output

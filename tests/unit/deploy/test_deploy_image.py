@@ -5,11 +5,15 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
+import shlex
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from deploy.image import __main__ as image
 from deploy.image import debian, oci, python, sbom
 
 
@@ -86,3 +90,39 @@ def test_a_bill_of_materials(tmp_path: Path) -> None:
     assert sbom.make([tmp_path], packages, "keelwatch", "1") == sbom.make(
         [tmp_path], packages, "keelwatch", "1"
     )
+
+
+DOCKERFILE = (debian.HERE / "Dockerfile").read_text().replace("\\\n", " ")
+
+
+def instructions(stage: int) -> dict[str, str]:
+    """What a stage of the Dockerfile says, by instruction; the last of each counts."""
+    text = re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)[stage]
+    return dict(line.split(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def pairs(text: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in shlex.split(text))
+
+
+def test_the_dockerfile_configures_the_image_as_the_build_does() -> None:
+    said = instructions(2)
+    assert pairs(said["ENV"]) == dict(one.split("=", 1) for one in image.CONFIG["Env"])
+    assert pairs(said["LABEL"]) == image.CONFIG["Labels"]
+    assert json.loads(said["ENTRYPOINT"]) == image.CONFIG["Entrypoint"]
+    assert (said["USER"], said["WORKDIR"]) == (image.CONFIG["User"], image.CONFIG["WorkingDir"])
+
+
+def test_the_dockerfiles_base_can_be_pinned_and_lends_tools_only() -> None:
+    assert instructions(0) == {"ARG": "BASE=debian:12-slim"}
+    assert instructions(1)["FROM"] == "--platform=linux/amd64 ${BASE} AS build"
+    assert instructions(2)["FROM"] == "--platform=linux/amd64 scratch"
+    assert instructions(2)["COPY"] == "--from=build /image/ /"
+
+
+def test_the_dockerfiles_build_tools_are_the_projects() -> None:
+    tools = dict(re.findall(r"(\w+)==([\d.]+)", DOCKERFILE))
+    project = tomllib.loads((python.PROJECT / "pyproject.toml").read_text())
+    wanted = project["build-system"]["requires"]
+    assert {name.partition("==")[0] for name in wanted} <= tools.keys()
+    assert f"ziglang=={tools['ziglang']}" in wanted

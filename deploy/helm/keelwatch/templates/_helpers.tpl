@@ -36,8 +36,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "keelwatch.rules" -}}
 {{- default (printf "%s-rules" (include "keelwatch.fullname" .)) .Values.existingRulesConfigMap }}
 {{- end }}
+{{/* Empty where there is none: pods that name a class which does not exist are refused. */}}
 {{- define "keelwatch.priorityClass" -}}
+{{- if or .Values.priorityClass.create .Values.priorityClass.name -}}
 {{- default (printf "%s-%s" .Release.Namespace (include "keelwatch.fullname" .)) .Values.priorityClass.name }}
+{{- end }}
 {{- end }}
 {{- define "keelwatch.url" -}}
 https://{{ include "keelwatch.hub" . }}.{{ .Release.Namespace }}.svc:{{ .Values.hub.service.port }}
@@ -55,4 +58,22 @@ configMap:
   optional: true
   items: [{key: ca.crt, path: ca.crt}]
 {{- end }}
+{{- end }}
+
+{{/* An egress rule to the cluster's DNS. */}}
+{{- define "keelwatch.dnsEgress" -}}
+- ports:
+  {{- range .Values.networkPolicy.dns.ports }}
+  - {port: {{ . }}, protocol: UDP}
+  - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+  {{- with .Values.networkPolicy.dns.to }}
+  to: {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{/* An appArmorProfile as the annotation of Kubernetes before 1.30 has it. */}}
+{{- define "keelwatch.appArmor" -}}
+{{- if eq .type "Localhost" }}localhost/{{ required "appArmorProfile of type Localhost: which localhostProfile?" .localhostProfile }}
+{{- else }}{{ get (dict "Unconfined" "unconfined" "RuntimeDefault" "runtime/default") .type }}{{ end }}
 {{- end }}

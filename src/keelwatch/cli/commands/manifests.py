@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,14 @@ RELEASE = "keelwatch"
 NAMESPACE, CLUSTER, IMAGE = "namespace-placeholder", "cluster-placeholder", "image-placeholder:tag"
 MAX_RULES = 1 << 20
 """Bytes that a ConfigMap may hold."""
+OLDEST, FIRST_WITH_APPARMOR = 24, 30
+"""Minor versions of Kubernetes: the oldest that the chart is for, and the first whose containers have the
+field appArmorProfile; those before refuse it."""
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/agent"
 
 _EXAMPLES = """
 keelwatch manifests --image registry.example/keelwatch:0.1.0 --cluster prod | kubectl apply -f -
+keelwatch manifests --image … --kube-version 1.27 | kubectl apply -f -
 keelwatch manifests --image … --cluster prod --rules rules/ --storage-size 200Gi > keelwatch.yaml
 """
 
@@ -41,11 +47,24 @@ Manifest = dict[str, Any]
 @click.option(
     "--storage-class", metavar="NAME", default="", help="Its class; the cluster's default one if empty."
 )
+@click.option("--kube-version", metavar="VERSION", default="1.30", show_default=True,
+              help="The cluster's Kubernetes, from 1.24 on; AppArmor depends on it.")  # fmt: skip
 def command(
-    image: str, cluster: str, namespace: str, rules: Path | None, storage_size: str, storage_class: str
+    image: str,
+    cluster: str,
+    namespace: str,
+    rules: Path | None,
+    storage_size: str,
+    storage_class: str,
+    kube_version: str,
 ) -> None:
-    """Print the manifests that install hub and agents in a cluster."""
+    """Print the manifests that install hub and agents in a cluster.
+
+    They are for Kubernetes 1.30 and later; for 1.24 to 1.29 give --kube-version.
+    """
     found = rendered({NAMESPACE: namespace, CLUSTER: cluster, IMAGE: image})
+    if _minor(kube_version) < FIRST_WITH_APPARMOR:
+        _annotate_apparmor(found)
     _set_storage(found, storage_size, storage_class)
     if rules is not None:
         _set_rules(found, rules)
@@ -80,6 +99,20 @@ def _namespace(name: str) -> Manifest:
 
 def _of(objects: list[Manifest], kind: str, name: str) -> Manifest:
     return next(found for found in objects if (found["kind"], found["metadata"]["name"]) == (kind, name))
+
+
+def _minor(version: str) -> int:
+    """24 of "v1.24.3-eks-1"."""
+    found = re.match(r"v?1\.(\d+)(?!\d)", version)
+    if found is None or int(found[1]) < OLDEST:
+        raise CliError(f"--kube-version {version}: give a version from 1.{OLDEST} on, as 1.29", USAGE)
+    return int(found[1])
+
+
+def _annotate_apparmor(objects: list[Manifest]) -> None:
+    template = _of(objects, "DaemonSet", f"{RELEASE}-agent")["spec"]["template"]
+    profile = template["spec"]["containers"][0]["securityContext"].pop("appArmorProfile")
+    template["metadata"]["annotations"][APPARMOR] = profile["type"].lower()
 
 
 def _set_storage(objects: list[Manifest], size: str, class_name: str) -> None:
