@@ -7,9 +7,10 @@ in what was left out; a policy at level Metadata leaves out the request itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote_plus
 
 import orjson
 
@@ -19,6 +20,7 @@ from keelwatch.model.audit import AuditEvent
 
 SOURCE = frozenset({"k8s_audit"})
 MAX_PARAMETERS = 1000
+_MALFORMED = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 _Path: TypeAlias = tuple[str, ...]
@@ -134,12 +136,17 @@ def _volume_types(event: AuditEvent, index: int | None) -> Iterable[str]:
 
 
 def parameters(event: AuditEvent) -> dict[str, list[str]]:
-    """The query parameters of the request."""
-    try:
-        query = urlsplit(event.text("requestURI")).query
-        return parse_qs(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        return {}
+    """The query parameters of the request, as the API server (Go's net/url) takes them.
+
+    It leaves out what is malformed: `?dryRun=%zz` is no dry run. A `#` begins nothing there.
+    """
+    pairs = event.text("requestURI").partition("?")[2].split("&")
+    found: dict[str, list[str]] = {}
+    for pair in pairs if len(pairs) <= MAX_PARAMETERS else ():
+        name, _, value = pair.partition("=")
+        if pair and not _MALFORMED.search(pair):
+            found.setdefault(unquote_plus(name), []).append(unquote_plus(value))
+    return found
 
 
 def _parameter(event: AuditEvent, name: str) -> FieldValue:
