@@ -29,7 +29,6 @@ ALICES_RIGHTS: list[dict[str, Any]] = [
         "verbs": ["get", "create", "patch"],
     },
 ]
-DAEMON_SETS = "system:serviceaccount:kube-system:daemon-set-controller"
 
 
 def no_audit() -> str:

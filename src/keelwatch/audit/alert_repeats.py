@@ -1,16 +1,20 @@
 """Equal alerts about requests arrive as one: the first at once, the rest as a count when a minute is over.
 
-Equal means the same rule, user, verb and target. The sum of `count` over the alerts stored is the
-number of firings. One thread uses this; what it did can be taken back when nothing of it was stored.
+Equal means the same rule, user (and as whom), verb, target, container and command. The sum of `count`
+over the alerts stored is the number of firings. One thread uses this; what it did can be taken back when
+nothing of it was stored.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from keelwatch.audit.records import AuditAlert
+from keelwatch.detect.fields.audit import command
+from keelwatch.model.audit import AuditEvent
 
 WINDOW = 60.0
 MAX_OPEN = 5000
@@ -61,5 +65,13 @@ class Repeats:
 
 def _key(alert: AuditAlert) -> _Key:
     event = alert.event
+    users = (event.text(user, "username") for user in ("user", "impersonatedUser"))
     target = (event.text("objectRef", name) for name in _TARGET)
-    return (alert.rule.name, event.text("user", "username"), event.text("verb"), *target)
+    return (alert.rule.name, *users, event.text("verb"), *target, _asked(event))
+
+
+def _asked(event: AuditEvent) -> str:
+    """What was asked of the target: by way of a node the path names the pod. A command can be long."""
+    path = event.text("requestURI").partition("?")[0]
+    parts = "\0".join((path, event.identity.container, command(event)))
+    return hashlib.sha256(parts.encode("utf-8", "backslashreplace")).hexdigest()

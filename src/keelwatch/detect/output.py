@@ -28,7 +28,7 @@ class Slot:
     def fill(self, event: Event | AuditEvent) -> str:
         """The value as text."""
         value = self.field.value(event, self.argument)
-        if self.field.type is Type.LIST and isinstance(value, tuple):
+        if isinstance(value, tuple) and "k8s_audit" in self.field.sources:
             value = f"({','.join(value)})"
         return show(value)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keelwatch.audit.alert_repeats import MAX_OPEN, Repeats
+from keelwatch.audit.identity import identity_of, nobody
 from keelwatch.audit.records import AuditAlert
 from keelwatch.detect import parse_rules
 from keelwatch.detect.samples import make_audit_event
@@ -53,6 +54,40 @@ def test_others_are_told_at_once() -> None:
     ]
     assert repeats.take(others) == others
     assert repeats.take([alert(5)]) == []
+
+
+def entered(number: int, query: str, **parts: Any) -> AuditAlert:
+    """A command in a pod."""
+    target = {"resource": "pods", "subresource": "exec", "namespace": "shop", "name": "checkout-1"}
+    uri = f"/api/v1/namespaces/shop/pods/checkout-1/exec?{query}"
+    one = alert(number, **{"objectRef": target, "requestURI": uri} | parts)
+    one.event.identity = identity_of(one.event, "c", nobody)
+    return one
+
+
+def test_another_command_is_told_at_once() -> None:
+    """In a minute somebody can do much in one pod, and only the first and last would be in alerts."""
+    repeats = Repeats()
+    queries = ["command=id", "command=sh&command=-c&command=id", "command=id&container=side", "command=env"]
+    commands = [entered(number, query) for number, query in enumerate(queries)]
+    as_root = entered(5, "command=id", impersonatedUser={"username": "root"})
+    assert repeats.take([*commands, as_root]) == [*commands, as_root]
+    assert repeats.take([entered(6, "command=env&stdin=true"), entered(7, "command=id")]) == []
+    assert [one.count for one in repeats.due(all_of_them=True)] == [1, 1]
+
+
+def test_another_pod_of_the_same_node_is_told_at_once() -> None:
+    repeats = Repeats()
+    target = {"resource": "nodes", "subresource": "proxy", "name": "n1"}
+    uri = "/api/v1/nodes/n1/proxy/exec/shop/{}/app?command=id"
+    pods = [entered(n, "", objectRef=target, requestURI=uri.format(pod)) for n, pod in enumerate("ab")]
+    assert repeats.take(pods) == pods
+
+
+def test_what_is_kept_of_a_command_is_short() -> None:
+    repeats = Repeats()
+    repeats.take([entered(1, f"command={'x' * 100_000}")])
+    assert sum(len(part) for key in repeats.open for part in key) < 300
 
 
 def test_memory_is_bounded() -> None:

@@ -196,6 +196,26 @@ def test_whom_a_request_is_about(target: dict[str, str], expected: dict[str, str
     assert identity_of(event, "c", nobody) == Identity(cluster="c", **expected)
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("exec/s/x/app?command=id", ("s", "x", "app")),
+        ("run/s/x/0b5e-uid/app?cmd=id", ("s", "x", "app")),
+        ("%61ttach/s/x/app", ("s", "x", "app")),
+        ("portForward/s/x/0b5e-uid", ("s", "x", "")),
+        ("exec/s/x", ("s", "x", "")),
+        ("exec/s", ("", "", "")),
+        ("metrics/s/x/app", ("", "", "")),
+    ],
+)
+def test_whom_a_request_by_way_of_a_node_is_about(path: str, expected: tuple[str, str, str]) -> None:
+    node = {"resource": "nodes", "subresource": "proxy", "name": "n1"}
+    item = EVENT | {"objectRef": node, "requestURI": f"/api/v1/nodes/n1/proxy/{path}"}
+    (event,) = parse_list(body(item)).events
+    found = identity_of(event, "c", nobody)
+    assert (found.namespace, found.pod, found.container) == expected
+
+
 def test_a_made_up_name_is_in_the_answer_and_known_pods_are_known() -> None:
     item = EVENT | {
         "objectRef": {"resource": "pods", "namespace": "s"},

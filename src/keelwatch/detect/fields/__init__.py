@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keelwatch.detect.fields import (
     audit,
+    audit_result,
     container,
     event,
     file,
@@ -28,7 +29,7 @@ FAMILIES: dict[str, tuple[Field, ...]] = {
     "Container": container.FIELDS,
     "Kubernetes": kubernetes.FIELDS,
     "keelwatch": keelwatch.FIELDS,
-    "Kubernetes audit": audit.FIELDS,
+    "Kubernetes audit": (*audit.FIELDS, *audit_result.FIELDS),
 }
 FIELDS: dict[str, Field] = {field.name: field for family in FAMILIES.values() for field in family}
 

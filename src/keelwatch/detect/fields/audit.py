@@ -7,9 +7,11 @@ in what was left out; a policy at level Metadata leaves out the request itself.
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 import orjson
 
@@ -19,6 +21,7 @@ from keelwatch.model.audit import AuditEvent
 
 SOURCE = frozenset({"k8s_audit"})
 MAX_PARAMETERS = 1000
+_MALFORMED = re.compile(r";|%(?![0-9A-Fa-f]{2})")
 CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 _Path: TypeAlias = tuple[str, ...]
@@ -35,12 +38,14 @@ def shown(value: Any) -> str | None:
         return None
 
 
-def _texts(values: Iterable[Any]) -> tuple[str, ...]:
+def texts(values: Iterable[Any]) -> tuple[str, ...]:
+    """Values as rules see them, without those that are none."""
     found = (shown(value) for value in values)
     return tuple(text for text in found if text is not None)
 
 
-def _dig(value: Any, path: _Path) -> Any:
+def dig(value: Any, path: _Path) -> Any:
+    """What stands at a path of keys; None where nothing does."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -68,7 +73,7 @@ def _list_field(name: str, doc: str, values: _Values, takes: Takes = Takes.INDEX
     """A field that is a list; the index chooses the container, volume, rule or port."""
 
     def read(event: AuditEvent, argument: Any) -> FieldValue:
-        return _texts(values(event, argument))
+        return texts(values(event, argument))
 
     return Field(
         name, Type.LIST, doc, read=read, takes=takes, optional=takes is not Takes.NOTHING, sources=SOURCE
@@ -81,7 +86,7 @@ def _whole(*path: str) -> _Values:
 
 def _each(where: _Path, path: _Path) -> _Values:
     """For each item of a list what stands at a path in it, where it does."""
-    return lambda event, index: (_dig(item, path) for item in _list(event, where, index))
+    return lambda event, index: (dig(item, path) for item in _list(event, where, index))
 
 
 def _flat(where: _Path, path: _Path) -> _Values:
@@ -89,7 +94,7 @@ def _flat(where: _Path, path: _Path) -> _Values:
 
     def values(event: AuditEvent, index: int | None) -> Iterable[Any]:
         for item in _list(event, where, index):
-            inner = _dig(item, path)
+            inner = dig(item, path)
             yield from inner if isinstance(inner, list) else ()
 
     return values
@@ -111,7 +116,7 @@ def _host_ports(where: _Path) -> _Values:
     """With the host's network the container's port is the host's."""
     ports = _flat(where, ("ports",))
     return lambda event, index: (
-        _dig(port, ("hostPort",)) or _dig(port, ("containerPort",)) for port in ports(event, index)
+        dig(port, ("hostPort",)) or dig(port, ("containerPort",)) for port in ports(event, index)
     )
 
 
@@ -121,7 +126,7 @@ def _effective(where: _Path, key: str) -> _Values:
     def values(event: AuditEvent, index: int | None) -> Iterable[Any]:
         pod = event.get("requestObject", "spec", "securityContext", key)
         for item in _list(event, where, index):
-            own = _dig(item, ("securityContext", key))
+            own = dig(item, ("securityContext", key))
             yield own if own is not None else pod if pod is not None else 0
 
     return values
@@ -134,21 +139,44 @@ def _volume_types(event: AuditEvent, index: int | None) -> Iterable[str]:
 
 
 def parameters(event: AuditEvent) -> dict[str, list[str]]:
-    """The query parameters of the request."""
-    try:
-        query = urlsplit(event.text("requestURI")).query
-        return parse_qs(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    except ValueError:
-        return {}
+    """The query parameters of the request, as the API server (Go's net/url) takes them.
+
+    It leaves out what is malformed: `?dryRun=%zz` is no dry run. A `#` begins nothing there.
+    """
+    pairs = event.text("requestURI").partition("?")[2].split("&")
+    found: dict[str, list[str]] = {}
+    for pair in pairs if len(pairs) <= MAX_PARAMETERS else ():
+        name, _, value = pair.partition("=")
+        if pair and not _MALFORMED.search(pair):
+            found.setdefault(unquote_plus(name), []).append(unquote_plus(value))
+    return found
 
 
 def _parameter(event: AuditEvent, name: str) -> FieldValue:
     return next(iter(parameters(event).get(name, [])), None)
 
 
+def kubelet_path(event: AuditEvent) -> list[str]:
+    """What a request by way of `nodes/proxy` asks of the kubelet, in parts; none for others."""
+    if (event.target.get("resource"), event.target.get("subresource")) != ("nodes", "proxy"):
+        return []
+    path = unquote(event.text("requestURI").partition("?")[0]).partition("/proxy/")[2]
+    return posixpath.normpath(f"/{path}").strip("/").split("/")
+
+
+def _kubelet(event: AuditEvent, _argument: object) -> FieldValue:
+    return next(iter(kubelet_path(event)), None) or None
+
+
 def command(event: AuditEvent) -> str:
-    """The whole command of an exec request ("" for others): its arguments stand one by one in the URI."""
-    return " ".join(parameters(event).get("command", []))
+    """The whole command of an exec request ("" for others): its arguments stand one by one in the URI.
+
+    The kubelet's own `run` takes it as one text.
+    """
+    found = parameters(event)
+    if kubelet_path(event)[:1] == ["run"]:
+        return next(iter(found.get("cmd", [])), "")
+    return " ".join(found.get("command", []))
 
 
 def _command(event: AuditEvent, _argument: object) -> FieldValue:
@@ -163,17 +191,17 @@ def _pointer(event: AuditEvent, argument: str) -> FieldValue:
         if isinstance(found, list) and key.isdecimal():
             found = found[int(key)] if len(key) < 6 and int(key) < len(found) else None
         else:
-            found = _dig(found, (key,))
+            found = dig(found, (key,))
     return shown(found)
 
 
 def _first(values: _Values) -> Callable[[AuditEvent, Any], FieldValue]:
-    return lambda event, _argument: next(iter(_texts(values(event, 0))), None)
+    return lambda event, _argument: next(iter(texts(values(event, 0))), None)
 
 
 def _any_privileged(event: AuditEvent, _argument: object) -> FieldValue:
     containers = _list(event, ("requestObject", "spec", "containers"))
-    flags = [_dig(one, ("securityContext", "privileged")) is True for one in containers]
+    flags = [dig(one, ("securityContext", "privileged")) is True for one in containers]
     return shown(any(flags)) if flags else None
 
 
@@ -182,7 +210,7 @@ def _mounts(event: AuditEvent, wanted: str) -> FieldValue:
     volumes = _list(event, ("requestObject", "spec", "volumes"))
     if not volumes:
         return None
-    paths = _texts(_dig(volume, ("hostPath", "path")) for volume in volumes)
+    paths = texts(dig(volume, ("hostPath", "path")) for volume in volumes)
     if wanted.endswith("*"):
         return shown(any(path.startswith(wanted[:-1]) for path in paths))
     return shown(wanted in paths)
@@ -277,6 +305,11 @@ REQUEST: tuple[Field, ...] = (
     Field(
         "kw.audit.command", Type.STRING, "The whole command of an exec request, which is several parameters.",
         read=_command, sources=SOURCE,
+    ),
+    Field(
+        "kw.audit.kubelet", Type.STRING,
+        "What a request by way of `nodes/proxy` asks of the kubelet: exec, run, attach, portForward, logs …",
+        read=_kubelet, sources=SOURCE,
     ),
     _field("ka.useragent", "What the client calls itself.", "userAgent"),
     _list_field("ka.sourceips", "The client's address and the proxies before it.", _whole("sourceIPs")),
