@@ -452,11 +452,13 @@ def test_a_chosen_audit_id_hides_nothing(world: World) -> None:
     assert len({one["id"] for one in found}) == 2
 
 
-def test_way_of_the_kubelet_is_seen(world: World) -> None:
+def test_way_of_the_kubelet_is_seen_and_told(world: World) -> None:
     kubectl("create", "--raw", f"/api/v1/nodes/node-a/proxy/run/{NAME}/{world.pod}/app?cmd=busybox%20uname",
             "-f", "/dev/null")  # fmt: skip
     found = world.session(lambda one: one["command"] == "busybox uname", lambda one: one["trees"])
     assert (found["user"], found["through"], found["confidence"]) == ("admin", "nodes/proxy", "certain")
+    alerts = world.hub.records("alerts", rule="Pod entered by way of its node", grep="busybox uname")
+    assert {(one["pod"], one["user"]) for one in alerts} == {(world.pod, "admin")}
 
 
 def test_a_kill_of_the_hub_neither_loses_nor_doubles_a_session(world: World) -> None:

@@ -87,8 +87,7 @@ class AccessWatch:
         self._hear()
         self._remind()
         for where in list(self._asked)[:MAX_PODS]:
-            for begin, end in _ranges(self._asked[where]):
-                self._derive(where, begin, end)
+            self._derive_all(where)
             del self._asked[where]
 
     def _run(self) -> None:
@@ -101,7 +100,16 @@ class AccessWatch:
                 _log.warning("access sessions could not be brought up to date: %s", error.brief)
             except Exception:
                 _log.exception("access sessions could not be brought up to date")
-                self._asked.clear()  # whatever it was, the next ones must not wait for it
+
+    def _derive_all(self, where: Where) -> None:
+        """What is wrong with one pod's requests must not keep the others waiting; the store's faults pass."""
+        try:
+            for begin, end in _ranges(self._asked[where]):
+                self._derive(where, begin, end)
+        except StoreError:
+            raise
+        except Exception:
+            _log.exception("access sessions of pod %s/%s could not be derived", where.namespace, where.pod)
 
     def _remember(self) -> set[tuple[str, int]]:
         """At the start: look again at what may change, leave alone what is settled."""

@@ -166,10 +166,10 @@ def _joined(group: Sequence[Row]) -> Request | None:
 def _through_node(request: Request, row: Row) -> Request | None:
     """A request to the kubelet's own address; its `run` takes the command as one text."""
     uri = str(row["uri"])
-    match = _THROUGH_NODE.search(uri.partition("?")[0])
+    match = _in_address(uri)
     if match is None:
         return None
-    namespace, pod, container = (unquote(match[name] or "") for name in ("namespace", "pod", "container"))
+    namespace, pod, container = (match[name] or "" for name in ("namespace", "pod", "container"))
     asked = _asked(replace(request, kind=_NODE_KINDS[match["what"]]), uri)
     argv = asked.argv
     if match["what"] == "run":
@@ -179,8 +179,13 @@ def _through_node(request: Request, row: Row) -> Request | None:
 
 def pod_through_node(uri: str) -> tuple[str, str] | None:
     """(namespace, pod) of a request by way of the kubelet; None for one that enters no container."""
-    match = _THROUGH_NODE.search(uri.partition("?")[0])
-    return (unquote(match["namespace"]), unquote(match["pod"])) if match else None
+    match = _in_address(uri)
+    return (match["namespace"], match["pod"]) if match else None
+
+
+def _in_address(uri: str) -> re.Match[str] | None:
+    """The kubelet reads its address as the API server does: `%65xec` is exec."""
+    return _THROUGH_NODE.search(unquote(uri.partition("?")[0]))
 
 
 def _asked(request: Request, uri: str) -> Request:

@@ -33,9 +33,10 @@ _MADE = (  # a pod that no controller made
     "resource = 'pods' AND subresource = '' AND verb = 'create' AND name != '' "
     f"AND NOT match(user, '{_CONTROLLERS}') AND position(request_object, '\"ownerReferences\"') = 0"
 )
+_PATH = "decodeURLComponent(cutQueryString(uri))"
 _ENTERS = (
     f"((resource = 'pods' AND subresource IN {SUBRESOURCES}) OR ({_MADE}) OR (resource = 'nodes' AND "
-    "subresource = 'proxy' AND match(uri, '/proxy/(exec|run|attach|portForward)/')))"
+    f"subresource = 'proxy' AND match({_PATH}, '/proxy/(exec|run|attach|portForward)/')))"
 )
 _ASKED = "toUnixTimestamp64Nano(if(toUnixTimestamp64Nano(requested) = 0, time, requested)) AS requested_"
 _LATEST = "ORDER BY version DESC LIMIT 1 BY id"
@@ -68,7 +69,7 @@ def requests_query(where: Where, begin: int, end: int) -> Query:
     pod, namespace = found.bind(where.pod, "String"), found.bind(where.namespace, "String")
     found.clauses.append(
         f"(resource = 'pods' AND name = {pod} AND namespace = {namespace}) OR "
-        f"(resource = 'nodes' AND position(uri, {found.bind('/' + where.pod, 'String')}) > 0)"
+        f"(resource = 'nodes' AND position({_PATH}, {found.bind('/' + where.pod, 'String')}) > 0)"
     )
     begins, ends = found.bind(begin, "Int64"), found.bind(end, "Int64")
     return Query(

@@ -90,7 +90,12 @@ def test_the_kubelets_own_addresses_are_known():
         "shop",
         "checkout-1",
     )
+    assert pod_through_node("/api/v1/nodes/n1/proxy/%65xec/shop/checkout-1/app?x=/proxy/run/a/b") == (
+        "shop",
+        "checkout-1",
+    )
     assert pod_through_node("/api/v1/nodes/n1/proxy/metrics/cadvisor") is None
+    assert pod_through_node("/api/v1/nodes/n1/proxy/metrics?x=/proxy/run/a/b") is None
 
 
 def test_too_many_arguments_are_not_read():
