@@ -105,7 +105,7 @@ def entry(pod: KubeObject, resolved: Resolved) -> dict[str, Any]:
             at.name: {"image": at.image, "image_digest": at.image_digest} for at in pod.containers
         },
         "phase": pod.phase,
-        "static": pod.owner is not None and pod.owner.kind == "Node",
+        "static": pod.owner is not None and pod.owner.is_node,
     }
 
 

@@ -28,4 +28,5 @@ KINDS: tuple[Kind, ...] = (
 )
 """Owners stand before what they own, so that a pod's owners are known when it is listed."""
 
-WATCHED: frozenset[str] = frozenset(kind.name for kind in KINDS)
+WATCHED: frozenset[tuple[str, str]] = frozenset((kind.group, kind.name) for kind in KINDS)
+"""(group, kind)"""

@@ -34,7 +34,7 @@ def top_owner(one: KubeObject, lookup: Lookup) -> Top:
     at = one
     for _ in range(MAX_DEPTH):
         reference = None if at.kind in _TOPS else at.owner
-        if reference is None or reference.kind == "Node":  # a static pod's mirror is owned by its node
+        if reference is None or reference.is_node:
             return Top(at.kind, at.name, at.uid)
         above = lookup(reference.uid)
         if above is None:
@@ -45,7 +45,7 @@ def top_owner(one: KubeObject, lookup: Lookup) -> Top:
 
 def _by_reference(one: KubeObject, reference: OwnerRef) -> Top:
     """What the reference alone tells. Of a ReplicaSet that is not known, its Deployment's name is left."""
-    if reference.kind not in WATCHED or reference.kind in _TOPS:
+    if (reference.group, reference.kind) not in WATCHED or reference.kind in _TOPS:
         return Top(reference.kind, reference.name, reference.uid)
     template = one.label(_HASH)
     if reference.kind == "ReplicaSet" and template and reference.name.endswith(f"-{template}"):

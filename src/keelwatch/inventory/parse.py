@@ -69,7 +69,10 @@ def _owner(references: object) -> OwnerRef | None:
     if chosen is None or not text(chosen.get("name")):
         return None
     return OwnerRef(
-        shared(chosen.get("kind"), 256), shared(chosen.get("name"), 256), shared(chosen.get("uid"), 64)
+        kind=shared(chosen.get("kind"), 256),
+        name=shared(chosen.get("name"), 256),
+        uid=shared(chosen.get("uid"), 64),
+        group=shared(text(chosen.get("apiVersion"), 256).rpartition("/")[0], 256),
     )
 
 
