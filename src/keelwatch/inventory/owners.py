@@ -1,4 +1,4 @@
-"""Pure: the top owner of a pod, through ReplicaSet and Job and owners of kinds that nobody knows.
+"""Pure: the top owner of a pod, through ReplicaSet, ReplicationController, Job and owners of unknown kinds.
 
 What people deploy and ask for ends the climb: a Deployment that an operator's object owns is still
 `deploy/NAME` for kubectl and for us (its own owner stands in its own record).

@@ -28,11 +28,14 @@ def raw(name: str, uid: str = "", owner: dict[str, Any] | None = None, **meta: A
     }
 
 
-VERSIONS = {"Node": "v1", "Job": "batch/v1", "CronJob": "batch/v1", "Rollout": "argoproj.io/v1alpha1"}
+VERSIONS = {
+    "Node": "v1", "ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1",
+    "Rollout": "argoproj.io/v1alpha1", "DeploymentConfig": "apps.openshift.io/v1",
+}  # fmt: skip
 
 
 def owned_by(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    version = VERSIONS.get(kind, "apps/v1")
+    version = VERSIONS.get(kind, "apps/v1")  # of most kinds here
     return {"apiVersion": version, "kind": kind, "name": name, "uid": name, "controller": True, **more}
 
 
@@ -96,6 +99,18 @@ def test_another_groups_job_is_not_waited_for() -> None:
     usual = pod("nightly-x", owner=owned_by("Job", "nightly"))
     cluster.put(usual)
     assert not cluster.resolved(usual).known
+
+
+def test_a_deployment_config_is_found_behind_its_replication_controllers() -> None:
+    cluster = Cluster(TeamRules())
+    for version in ("1", "2"):
+        name, told = f"shop-{version}", {"openshift.io/deployment-config.latest-version": version}
+        owner = owned_by("DeploymentConfig", "shop")
+        cluster.put(made("ReplicationController", name, owner=owner, annotations=told))
+        one = pod(f"{name}-x", owner=owned_by("ReplicationController", name), annotations=told)
+        cluster.put(one)
+        assert cluster.resolved(one) == Resolved("DeploymentConfig", "shop", known=True)
+        assert one.revision == version
 
 
 def test_the_owners_group_is_no_reason_to_write_again() -> None:
