@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.ingest.recorder import Recorder
@@ -11,12 +12,15 @@ from keelwatch.inventory.inventory import Inventory
 from keelwatch.inventory.kinds import KINDS
 from keelwatch.inventory.teams import TeamMapError, TeamRules, read_team_map
 from keelwatch.inventory.watch import watchers
+from keelwatch.kit.worker import Worker
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 from keelwatch.store.database import Database, StoreError
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
+_LATE_SECONDS = 0.25
+"""Seconds between looks for pods whose owner did not come in time."""
 
 
 def inventory_service(
@@ -43,17 +47,20 @@ class InventoryService:
         self._recorder = recorder
         self.inventory = Inventory(cluster, rules, database, recorder.write)
         self._watchers = watchers(api, self.inventory, self._unwatched)
+        self._late = Worker("tell-late", self._tell_late, _LATE_SECONDS)
 
     def start(self) -> None:
         """Learn what is stored, and begin to watch."""
         self.inventory.history.start()
         for watcher in self._watchers:
             watcher.start()
+        self._late.start()
 
     def stop(self) -> None:
         """End the watches, and write what they told."""
         for watcher in self._watchers:
             watcher.stop()
+        self._late.stop()
         self.inventory.history.stop()
 
     def objects(self) -> dict[str, int]:
@@ -67,6 +74,10 @@ class InventoryService:
             for kind, watcher in zip(KINDS, self._watchers, strict=True)
             if watcher.state.problem
         ]
+
+    def _tell_late(self) -> bool:
+        self.inventory.tell_late(time.monotonic())
+        return False
 
     def _unwatched(self, kind: str, begin: int, end: int) -> None:
         """A watch could not go on where it was: what came and went in between, nobody knows."""
