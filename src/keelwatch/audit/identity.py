@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from keelwatch.detect.fields.audit import parameters
 from keelwatch.model.audit import AuditEvent
 from keelwatch.model.identity import Identity
 
-Identify: TypeAlias = Callable[[str, str], Identity | None]
-"""(namespace, pod) → the pod's identity, None where it is not known."""
+
+class PodAt(NamedTuple):
+    """Which pod a request is about: the one that had the name at `time` (nanoseconds since the epoch).
+
+    `uid` is known where the API server answered with the pod; `creates`: the request made it.
+    """
+
+    namespace: str
+    name: str
+    time: int
+    uid: str = ""
+    creates: bool = False
+
+
+Identify: TypeAlias = Callable[[PodAt], Identity | None]
+"""The pod's identity, None where it is not known. Raises StoreError where it cannot be told now."""
 
 WORKLOADS = {
     "deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet",
     "jobs": "Job", "cronjobs": "CronJob", "replicasets": "ReplicaSet",
 }  # fmt: skip
 MAX_NAME = 253
+MAX_UID = 64
 
 
-def nobody(_namespace: str, _pod: str) -> Identity | None:
+def nobody(_pod: PodAt) -> Identity | None:
     """An Identify that knows no pod."""
     return None
 
@@ -30,7 +45,7 @@ def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity
     namespace, name = _part(event, "namespace"), _name(event)
     resource = event.target.get("resource")
     if resource == "pods" and name:
-        known = identify(namespace, name) or Identity(namespace=namespace, pod=name)
+        known = identify(_pod_at(event, namespace, name)) or Identity(namespace=namespace, pod=name)
         container = next(iter(parameters(event).get("container", [])), "")[:MAX_NAME]
         return replace(known, cluster=cluster, container=container)
     if resource in WORKLOADS and name:
@@ -40,6 +55,16 @@ def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity
     if resource == "namespaces":
         return Identity(cluster=cluster, namespace=namespace or name)
     return Identity(cluster=cluster, namespace=namespace)
+
+
+def _pod_at(event: AuditEvent, namespace: str, name: str) -> PodAt:
+    """Only the API server's own word on the uid counts: what a client sends may name any."""
+    answered = event.text("responseObject", "kind") == "Pod"
+    uid = event.text("responseObject", "metadata", "uid")[:MAX_UID] if answered else ""
+    code = event.get("responseStatus", "code")
+    failed = isinstance(code, int) and code >= 400
+    creates = event.text("verb") == "create" and not event.text("objectRef", "subresource") and not failed
+    return PodAt(namespace, name, event.time, uid, creates)
 
 
 def _name(event: AuditEvent) -> str:

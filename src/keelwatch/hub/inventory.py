@@ -10,6 +10,7 @@ from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.client import Api
 from keelwatch.inventory.inventory import Inventory
 from keelwatch.inventory.kinds import KINDS
+from keelwatch.inventory.lives import Life
 from keelwatch.inventory.teams import TeamMapError, TeamRules, read_team_map
 from keelwatch.inventory.watch import watchers
 from keelwatch.kit.worker import Worker
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
 _LATE_SECONDS = 0.25
 """Seconds between looks for pods whose owner did not come in time."""
+_PATIENCE = 10.0
+"""Seconds behind the start that questions wait for the first list: pods changed while no hub was there."""
 
 
 def inventory_service(
@@ -47,6 +50,7 @@ class InventoryService:
         self._recorder = recorder
         self.inventory = Inventory(cluster, rules, database, recorder.write)
         self._watchers = watchers(api, self.inventory, self._unwatched)
+        self._listed_by = time.monotonic() + _PATIENCE
         self._late = Worker("tell-late", self._tell_late, _LATE_SECONDS)
 
     def start(self) -> None:
@@ -66,6 +70,12 @@ class InventoryService:
     def objects(self) -> dict[str, int]:
         """How many objects of each kind are known now."""
         return self.inventory.counts(tuple(kind.name for kind in KINDS))
+
+    def lives(self, namespace: str, name: str) -> list[Life]:
+        """The pods of a name that are in memory."""
+        if not self.inventory.ready.is_set():
+            self.inventory.ready.wait(max(0.0, self._listed_by - time.monotonic()))
+        return self.inventory.lives(namespace, name)
 
     def problems(self) -> list[str]:
         """What keeps it from knowing the cluster."""

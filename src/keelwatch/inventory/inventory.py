@@ -12,14 +12,18 @@ from keelwatch.inventory.cluster import Change, Cluster
 from keelwatch.inventory.feed import Feed, Wake, entry, tells
 from keelwatch.inventory.history import History, Write
 from keelwatch.inventory.kinds import Kind
+from keelwatch.inventory.lives import Life
 from keelwatch.inventory.objects import KubeObject
 from keelwatch.inventory.rows import Resolved
 from keelwatch.inventory.teams import TeamRules
 from keelwatch.kit import clock
+from keelwatch.kit.lru import LRU
 from keelwatch.store.database import Database
 
 ORPHAN = 5.0
 """Seconds that a pod waits for its owner to be seen; behind that its reference has to do."""
+MAX_PAST = 2_000
+"""Pods that went, kept until the history has certainly written their end."""
 
 
 class Inventory:
@@ -31,6 +35,7 @@ class Inventory:
         self._feed = Feed()
         self._early: dict[str, float] = {}  # uid → until when agents are not told, oldest first
         self._refused: set[tuple[str, str]] = set()  # (group, kind) of what we may not see
+        self._past: LRU[tuple[str, str], Life] = LRU(MAX_PAST)  # (namespace, name) → the last that went
         self._lock = threading.RLock()
         self.history = History(name, database, write, self.resolved)
         self.history.forgotten = self._forget
@@ -54,8 +59,8 @@ class Inventory:
         with self._lock:
             change = self._cluster.remove(uid)
             self._early.pop(uid, None)
-            if change is not None and change.object.kind == "Pod" and change.object.node:
-                self._feed.remove(change.object.node, uid)
+            if change is not None and change.object.kind == "Pod":
+                self._ended(change.object, now)
         if change is not None:
             self.history.went(change.object, now, late=late)
 
@@ -80,6 +85,14 @@ class Inventory:
         """The living object with this uid."""
         with self._lock:
             return self._cluster.get(uid)
+
+    def lives(self, namespace: str, name: str) -> list[Life]:
+        """The pod with this name, and the last one that went."""
+        with self._lock:
+            found = [self._past[namespace, name]] if (namespace, name) in self._past else []
+            if pod := self._cluster.pod(namespace, name):
+                found.append(_life(pod, self._cluster.resolved(pod)))
+            return found
 
     def counts(self, kinds: tuple[str, ...]) -> dict[str, int]:
         """How many objects of each kind there are."""
@@ -130,6 +143,11 @@ class Inventory:
                 if (pod := self._cluster.get(uid)) and pod.node:
                     self._feed.put(pod.node, uid)
 
+    def _ended(self, pod: KubeObject, now: int) -> None:
+        if pod.node:
+            self._feed.remove(pod.node, pod.uid)
+        self._past[pod.namespace, pod.name] = _life(pod, self._cluster.resolved(pod), now)
+
     def _tell(self, change: Change) -> None:
         """Keep the feed of the pod's node current."""
         new, old = change.new, change.old
@@ -166,3 +184,7 @@ class Inventory:
     def _forget(self, uid: str) -> None:
         with self._lock:
             self._cluster.forget(uid)
+
+
+def _life(pod: KubeObject, of: Resolved, ended: int = 0) -> Life:
+    return Life(pod.uid, pod.created, ended, pod.node, of.workload_kind, of.workload, pod.revision, of.team)

@@ -32,7 +32,7 @@ SILENCE = 120.0
 PATIENCE = 30.0
 """Seconds that the list of pods waits for those of their owners, unless they are forbidden to us."""
 LASTING = 5.0
-"""Seconds behind which the end of a watch is a usual one; what ends each watch at once must not be hurried."""
+"""Seconds behind which the end of a watch is a usual one; what ends each at once must not be hurried."""
 EXPIRED = 410
 REFUSED = frozenset({403, 404})
 """No, and not "not now": what needs these objects does without them."""
