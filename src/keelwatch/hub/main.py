@@ -176,7 +176,7 @@ def audit_service(
     inventory: InventoryService | None,
 ) -> AuditService:
     """What takes audit events; rules judge them, and the API server is asked what it dropped."""
-    sources = AuditSources(settings.audit_logs, (lambda: api.text("/metrics")) if api else None)
+    sources = AuditSources(settings.audit_logs, (lambda: api.text_anew("/metrics")) if api else None)
     pods = Pods(database, settings.cluster, inventory.lives if inventory else unknown)
     judged = AuditSettings(rules, settings.cluster, pods)
     return AuditService(database, intake.recorder, settings.data, judged, sources)

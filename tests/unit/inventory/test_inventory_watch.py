@@ -86,7 +86,8 @@ def inventory() -> Inventory:
 
 
 def api(server: Server) -> Api:
-    return Api(f"http://127.0.0.1:{server.server_port}", urllib3.PoolManager(maxsize=32, retries=False), str)
+    address = f"http://127.0.0.1:{server.server_port}"
+    return Api(address, lambda: urllib3.PoolManager(maxsize=32, retries=False), str)
 
 
 def until(true: Callable[[], object], seconds: float = 10.0) -> None:
