@@ -13,6 +13,8 @@ import orjson
 import pytest
 import urllib3
 
+from keelwatch.hub.inventory import InventoryService
+from keelwatch.inventory import inventory as inventory_module
 from keelwatch.inventory import watch
 from keelwatch.inventory.client import Api
 from keelwatch.inventory.inventory import Inventory
@@ -25,6 +27,7 @@ class Server(ThreadingHTTPServer):
     """Lists are empty but for one pod; a watch ends `lasting` seconds after it began."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -144,3 +147,46 @@ def test_what_is_forbidden_stops_nothing_else(server: Server, inventory: Invento
     assert len(problems) == 2
     assert all('forbidden: User "hub" cannot list resource' in text for text in problems)
     until(lambda: inventory.news("n1", 0)["pods"], 1.0)
+
+
+class Nothing:
+    """A store without rows, and who writes into it."""
+
+    def lookup(self, *_: object) -> list[object]:
+        return []
+
+    def write(self, *_: object) -> None:
+        """Keep nothing."""
+
+
+@pytest.fixture
+def service(server: Server) -> Iterator[InventoryService]:
+    made = InventoryService(api(server), "c", TeamRules(), Nothing(), Nothing())  # type: ignore[arg-type]
+    yield made
+    server.ending.set()
+    made.stop()
+
+
+def test_the_service_tells_an_agent_that_waits_of_a_pod_without_its_owner(
+    service: InventoryService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory_module, "ORPHAN", 1.5)
+    service.start()
+    assert service.inventory.ready.wait(10)
+    version = service.inventory.news("n1", 0)["version"]
+    woken = threading.Event()
+    leave = service.inventory.subscribe("n1", woken.set)
+    assert not service.inventory.has_news("n1", version)
+    assert woken.wait(10)
+    leave()
+    assert [one["name"] for one in service.inventory.news("n1", version)["pods"]] == ["a-5d-x"]
+
+
+def test_the_service_says_which_kind_it_may_not_see(server: Server, service: InventoryService) -> None:
+    server.forbidden = {"jobs"}
+    service.start()
+    until(service.problems)
+    (problem,) = service.problems()
+    wanted = 'inventory of Job: 403 Forbidden: jobs is forbidden: User "hub" cannot list resource "jobs"'
+    assert problem == wanted
+    assert [life.uid for life in service.lives("shop", "a-5d-x")] == ["u-p"], "it waits for the first list"
