@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keelwatch.ingest.recorder import Recorder
+from keelwatch.inventory import history
 from keelwatch.inventory.inventory import Inventory
 from keelwatch.inventory.objects import KubeObject, OwnerRef
 from keelwatch.inventory.teams import TeamRules
 from keelwatch.store.chdb import EmbeddedDatabase
+from keelwatch.store.database import StoreError
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
 
@@ -36,11 +40,11 @@ class World:
         self.database = EmbeddedDatabase(folder / "store")
         migrate(self.database, EMBEDDED)
         (folder / "ingest").mkdir()
-        self._recorder = Recorder(self.database, folder, folder / "ingest")
+        self.recorder = Recorder(self.database, folder, folder / "ingest")
 
     def watch(self, objects: Sequence[KubeObject]) -> None:
         """A hub lists these objects, in this order, writes what it has to, and ends."""
-        inventory = Inventory("prod", TeamRules("team"), self.database, self._recorder.write)
+        inventory = Inventory("prod", TeamRules("team"), self.database, self.recorder.write)
         inventory.history.start()
         for one in objects:
             inventory.put(one)
@@ -77,3 +81,47 @@ def test_what_changed_meanwhile_is_written_once(world: World) -> None:
     assert world.rows()[len(before) :] == [
         ("Deployment", "changed", "Deployment", "checkout", "payments", "2")
     ]
+
+
+class Sick:
+    """A store that answers no question while it is `down`."""
+
+    def __init__(self, database: EmbeddedDatabase) -> None:
+        self._database = database
+        self.down = False
+        self.asked = threading.Event()
+
+    def lookup(self, *asked: Any) -> list[dict[str, Any]]:
+        if self.down:
+            self.asked.set()
+            raise StoreError("Code: 241. Memory limit exceeded")
+        return self._database.lookup(*asked)
+
+
+def test_what_changed_meanwhile_outlives_a_store_that_does_not_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_PAUSE", 0.05)
+    before, sick = world.rows(), Sick(world.database)
+    inventory = Inventory("prod", TeamRules("team"), sick, world.recorder.write)  # type: ignore[arg-type]
+    inventory.history.start()
+    sick.down = True
+    for one in (NAMESPACE, replace(DEPLOYMENT, revision="3"), REPLICA_SET):
+        inventory.put(one)
+    for one in OBJECTS:
+        inventory.listed(one.kind, {one.uid} - {"u-p"})  # the pod went while no hub was there
+    assert sick.asked.wait(10)
+    sick.down = False
+    inventory.history.stop()
+    assert world.rows()[len(before) :] == [
+        ("Deployment", "changed", "Deployment", "checkout", "payments", "3"),
+        ("Pod", "gone", "Deployment", "checkout", "payments", ""),
+    ]
+
+
+def test_all_that_is_held_is_written_at_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BATCH", 1)
+    before = world.rows()
+    later = [replace(POD, uid=f"u-p{number}", name=f"checkout-5d-y{number}") for number in range(5)]
+    world.watch([NAMESPACE, replace(DEPLOYMENT, revision="3"), REPLICA_SET, *later])
+    assert len(world.rows()) == len(before) + 10, "each came, and went with the list"

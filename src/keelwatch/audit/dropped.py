@@ -2,7 +2,7 @@
 
 `apiserver_audit_error_total` counts events that a backend (plugin) failed to record. A counter begins
 anew with its process, so it is kept per start time of the process; that also tells several API servers
-behind one address apart.
+behind one address apart. Which of them answers is the balancer's choice, made anew each time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from keelwatch.store.database import StoreError
 _log = logging.getLogger(__name__)
 INTERVAL_SECONDS = 30.0
 MAX_SERVERS = 100
+MAX_SAME_START = 16
 SECOND = 1_000_000_000
 ERRORS = "apiserver_audit_error_total"
 START = "process_start_time_seconds"
@@ -36,10 +38,25 @@ WANTED = (ERRORS, START)
 
 @dataclass(slots=True)
 class Server:
-    """What an API server process had counted, by plugin, when it was asked last (nanoseconds; 0: never)."""
+    """What the API server processes of one start time had counted, by plugin, when one was asked last.
+
+    That is one process nearly always; the start is told in hundredths of a second. A plugin has a count
+    of each process that it takes to explain what was read. `asked` is nanoseconds, 0 if never.
+    """
 
     asked: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    def grow(self, plugin: str, count: int) -> int:
+        """Take a reading; return by how much all counts of the plugin together have grown."""
+        held = self.counts.setdefault(plugin, [])
+        before = max((one for one in held if one <= count), default=None)
+        if before is not None:
+            held.remove(before)
+        elif len(held) >= MAX_SAME_START:
+            return 0
+        held.append(count)  # a lower count than any is another process's: none counts backwards
+        return count - (before or 0)
 
 
 class Dropped:
@@ -71,16 +88,18 @@ class Dropped:
         """Ask once, and record what was dropped since the last time."""
         started, counts = read_metrics(self._fetch())
         now = time.time_ns()
-        server = self._servers.get(started, Server())
+        server = deepcopy(self._servers.get(started, Server()))  # as it was, if the gaps cannot be stored
         begin = server.asked or int(float(started) * SECOND)
-        grown = {plugin: count - server.counts.get(plugin, 0) for plugin, count in counts.items()}
-        gaps = [self._gap(plugin, begin, now, amount) for plugin, amount in grown.items() if amount > 0]
-        self._recorder.record(gaps)
-        self._servers[started] = Server(now, counts)
+        grown = {plugin: server.grow(plugin, count) for plugin, count in counts.items()}
+        grown = {plugin: amount for plugin, amount in grown.items() if amount > 0}
+        self._recorder.record([self._gap(plugin, begin, now, amount) for plugin, amount in grown.items()])
+        for plugin, amount in grown.items():
+            metrics.DROPPED.labels(plugin).inc(amount)
+        server.asked = now
+        self._servers[started] = server
         _save(self._path, self._servers)
 
     def _gap(self, plugin: str, begin: int, now: int, amount: int) -> Gap:
-        metrics.DROPPED.labels(plugin).inc(amount)
         detail = f"by the API server's plugin {plugin}"
         who = Identity(cluster=self._cluster)
         return Gap("audit", "audit_dropped", begin, now, amount, "events", who, detail)
@@ -127,8 +146,14 @@ def _load(path: Path) -> LRU[str, Server]:
     servers: LRU[str, Server] = LRU(MAX_SERVERS)
     if path.exists():
         for started, kept in orjson.loads(path.read_bytes()).items():
-            servers[started] = Server(**kept)
+            counts = {plugin: _listed(count) for plugin, count in kept["counts"].items()}
+            servers[started] = Server(kept["asked"], counts)
     return servers
+
+
+def _listed(count: int | list[int]) -> list[int]:
+    """As it is kept now; once it was one number."""
+    return count if isinstance(count, list) else [count]
 
 
 def _save(path: Path, servers: LRU[str, Server]) -> None:

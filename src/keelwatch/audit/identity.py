@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from keelwatch.detect.fields.audit import kubelet_path, parameters
 from keelwatch.model.audit import AuditEvent
 from keelwatch.model.identity import Identity
 
-Identify: TypeAlias = Callable[[str, str], Identity | None]
-"""(namespace, pod) → the pod's identity, None where it is not known."""
+
+class PodAt(NamedTuple):
+    """Which pod a request is about: the one that had the name at `time` (nanoseconds since the epoch).
+
+    `uid` is known where the API server answered with the pod; `creates`: the request made it.
+    """
+
+    namespace: str
+    name: str
+    time: int
+    uid: str = ""
+    creates: bool = False
+
+
+Identify: TypeAlias = Callable[[PodAt], Identity | None]
+"""The pod's identity, None where it is not known. Raises StoreError where it cannot be told now."""
 
 WORKLOADS = {
     "deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet",
@@ -21,9 +35,10 @@ CONTAINER_ENTRIES = frozenset({"exec", "run", "attach"})
 POD_ENTRIES = CONTAINER_ENTRIES | {"portForward"}
 """What the kubelet calls the ways in: /exec/NAMESPACE/POD/CONTAINER, or with the pod's uid before that."""
 MAX_NAME = 253
+MAX_UID = 64
 
 
-def nobody(_namespace: str, _pod: str) -> Identity | None:
+def nobody(_pod: PodAt) -> Identity | None:
     """An Identify that knows no pod."""
     return None
 
@@ -34,7 +49,7 @@ def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity
     resource = event.target.get("resource")
     namespace, pod, container = _by_way_of_node(event) or (namespace, name if resource == "pods" else "", "")
     if pod:
-        known = identify(namespace, pod) or Identity(namespace=namespace, pod=pod)
+        known = identify(_pod_at(event, namespace, pod)) or Identity(namespace=namespace, pod=pod)
         container = container or next(iter(parameters(event).get("container", [])), "")[:MAX_NAME]
         return replace(known, cluster=cluster, container=container)
     if resource in WORKLOADS and name:
@@ -53,6 +68,16 @@ def _by_way_of_node(event: AuditEvent) -> tuple[str, str, str] | None:
     if not pod or what not in POD_ENTRIES:
         return None
     return namespace[:MAX_NAME], pod[:MAX_NAME], "".join(container)[:MAX_NAME]
+
+
+def _pod_at(event: AuditEvent, namespace: str, name: str) -> PodAt:
+    """Only the API server's own word on the uid counts: what a client sends may name any."""
+    answered = event.text("responseObject", "kind") == "Pod"
+    uid = event.text("responseObject", "metadata", "uid")[:MAX_UID] if answered else ""
+    code = event.get("responseStatus", "code")
+    failed = isinstance(code, int) and code >= 400
+    creates = event.text("verb") == "create" and not event.text("objectRef", "subresource") and not failed
+    return PodAt(namespace, name, event.time, uid, creates)
 
 
 def _name(event: AuditEvent) -> str:

@@ -137,6 +137,17 @@ class AuditWriter:
     def _commit(self, group: Sequence[Submission]) -> list[Outcome]:
         new = self._seen.new(event for one in group for event in one.parsed.events)
         now = time.time_ns()
+        alerts, rows = self._judged(new, now)
+        self._store_alerts(self._repeats.take(alerts))
+        faults.point("audit.alerts_stored")
+        self._recorder.write("audit", rows)
+        faults.point("audit.stored")
+        self._seen.remember(new)
+        self._record_gaps(group, rows, now)
+        return _outcomes(group, new, alerts)
+
+    def _judged(self, new: Sequence[AuditEvent], now: int) -> tuple[list[AuditAlert], list[Row]]:
+        """The alerts and rows that the events make."""
         alerts: list[AuditAlert] = []
         rows: list[Row] = []
         rules = self._settings.rules()
@@ -145,16 +156,15 @@ class AuditWriter:
                 clean = self._completed(event)
                 alerts += [AuditAlert(rule, clean) for rule in rules.match(event)]
                 rows.append(audit_row(clean, now))
+            except StoreError:
+                # The store does not say whose pod it is, so it could hardly take the rows either. Nothing is
+                # stored then, and who sent them sends them again: an identity is frozen, and one without its
+                # uid and workload would stay so for ever.
+                raise
             except Exception:  # a sender repeats what is refused: one event may not stop all others
                 _log.exception("audit event %s is left out", event.key)
                 self._recorder.record_once(_fault(event, now))
-        self._store_alerts(self._repeats.take(alerts))
-        faults.point("audit.alerts_stored")
-        self._recorder.write("audit", rows)
-        faults.point("audit.stored")
-        self._seen.remember(new)
-        self._record_gaps(group, rows, now)
-        return _outcomes(group, new, alerts)
+        return alerts, rows
 
     def _completed(self, event: AuditEvent) -> AuditEvent:
         """Give the event its identity; return what of it may be stored."""

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from keelwatch.hub.settings import HubSettings, SettingsError
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.client import Api
 from keelwatch.inventory.inventory import Inventory
 from keelwatch.inventory.kinds import KINDS
+from keelwatch.inventory.lives import Life
 from keelwatch.inventory.teams import TeamMapError, TeamRules, read_team_map
 from keelwatch.inventory.watch import watchers
+from keelwatch.kit.worker import Worker
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 from keelwatch.store.database import Database, StoreError
 
 _log = logging.getLogger(__name__)
 _SECOND = 1_000_000_000
+_LATE_SECONDS = 0.25
+"""Seconds between looks for pods whose owner did not come in time."""
+_PATIENCE = 10.0
+"""Seconds behind the start that questions wait for the first list: pods changed while no hub was there."""
 
 
 def inventory_service(
@@ -43,22 +50,32 @@ class InventoryService:
         self._recorder = recorder
         self.inventory = Inventory(cluster, rules, database, recorder.write)
         self._watchers = watchers(api, self.inventory, self._unwatched)
+        self._listed_by = time.monotonic() + _PATIENCE
+        self._late = Worker("tell-late", self._tell_late, _LATE_SECONDS)
 
     def start(self) -> None:
         """Learn what is stored, and begin to watch."""
         self.inventory.history.start()
         for watcher in self._watchers:
             watcher.start()
+        self._late.start()
 
     def stop(self) -> None:
         """End the watches, and write what they told."""
         for watcher in self._watchers:
             watcher.stop()
+        self._late.stop()
         self.inventory.history.stop()
 
     def objects(self) -> dict[str, int]:
         """How many objects of each kind are known now."""
         return self.inventory.counts(tuple(kind.name for kind in KINDS))
+
+    def lives(self, namespace: str, name: str) -> list[Life]:
+        """The pods of a name that are in memory."""
+        if not self.inventory.ready.is_set():
+            self.inventory.ready.wait(max(0.0, self._listed_by - time.monotonic()))
+        return self.inventory.lives(namespace, name)
 
     def problems(self) -> list[str]:
         """What keeps it from knowing the cluster."""
@@ -67,6 +84,10 @@ class InventoryService:
             for kind, watcher in zip(KINDS, self._watchers, strict=True)
             if watcher.state.problem
         ]
+
+    def _tell_late(self) -> bool:
+        self.inventory.tell_late(time.monotonic())
+        return False
 
     def _unwatched(self, kind: str, begin: int, end: int) -> None:
         """A watch could not go on where it was: what came and went in between, nobody knows."""

@@ -24,8 +24,8 @@ from keelwatch.hub.certificate_reload import Reload
 from keelwatch.hub.cluster import connect_cluster, make_trust
 from keelwatch.hub.evidence import EvidenceService, policy_of
 from keelwatch.hub.invalid_lines import InvalidLines
-from keelwatch.hub.inventory import inventory_service
-from keelwatch.hub.pods import Pods
+from keelwatch.hub.inventory import InventoryService, inventory_service
+from keelwatch.hub.pods import Pods, unknown
 from keelwatch.hub.rules import AgentRules, Rules
 from keelwatch.hub.server import Server
 from keelwatch.hub.settings import HubSettings, SettingsError
@@ -132,10 +132,10 @@ def _serve(settings: HubSettings, database: Database, tokens: Tokens) -> None:
     history.problems.append(trust.problems)
     rules = Rules(_rule_files(settings), intake.recorder, settings.cluster)
     history.own_problems += [rules.problems, AgentRules(database).problems]
-    audit = audit_service(settings, database, intake, rules, api)
+    inventory = inventory_service(settings, api, database, intake.recorder)
+    audit = audit_service(settings, database, intake, rules, api, inventory)
     app.state.audit = audit.writer
     history.problems.append(audit.problems)
-    inventory = inventory_service(settings, api, database, intake.recorder)
     app.state.inventory = inventory.inventory if inventory else None
     if inventory:
         history.problems.append(inventory.problems)
@@ -168,11 +168,17 @@ def _rule_files(settings: HubSettings) -> RuleFiles:
 
 
 def audit_service(
-    settings: HubSettings, database: Database, intake: Intake, rules: Rules, api: Api | None
+    settings: HubSettings,
+    database: Database,
+    intake: Intake,
+    rules: Rules,
+    api: Api | None,
+    inventory: InventoryService | None,
 ) -> AuditService:
     """What takes audit events; rules judge them, and the API server is asked what it dropped."""
-    sources = AuditSources(settings.audit_logs, (lambda: api.text("/metrics")) if api else None)
-    judged = AuditSettings(rules, settings.cluster, Pods(database))
+    sources = AuditSources(settings.audit_logs, (lambda: api.text_anew("/metrics")) if api else None)
+    pods = Pods(database, settings.cluster, inventory.lives if inventory else unknown)
+    judged = AuditSettings(rules, settings.cluster, pods)
     return AuditService(database, intake.recorder, settings.data, judged, sources)
 
 

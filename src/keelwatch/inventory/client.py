@@ -54,11 +54,14 @@ class ConnectError(ValueError):
 
 
 class Api:
-    """A connection to one API server. `server` is its URL."""
+    """Connections to one API server, or to several behind one address. `server` is its URL."""
 
-    def __init__(self, server: str, pool: urllib3.PoolManager, token: Callable[[], str]) -> None:
+    def __init__(
+        self, server: str, make_pool: Callable[[], urllib3.PoolManager], token: Callable[[], str]
+    ) -> None:
         self.server = server.rstrip("/")
-        self._pool = pool
+        self._make_pool = make_pool
+        self._pool = make_pool()
         self._token = token
 
     def get(
@@ -75,6 +78,15 @@ class Api:
         """Return what `path` answers where that is not JSON, for example /metrics."""
         with self._answer("GET", path, query, None, timeout, accept="text/plain") as response:
             return _whole(response).decode("utf-8", "replace")
+
+    def text_anew(self, path: str) -> str:
+        """As `text`, over a connection of its own: behind a load balancer that is any of the servers."""
+        with _failures(self.server):
+            pool = self._make_pool()
+        try:
+            return Api(self.server, lambda: pool, self._token).text(path)
+        finally:
+            pool.clear()
 
     def post(self, path: str, body: Mapping[str, Any], timeout: float = READ_SECONDS) -> dict[str, Any]:
         """Create `body` at `path` and return the answer."""
@@ -164,11 +176,14 @@ def connect(kubeconfig: Path | None = None, in_cluster: bool = False) -> Api:
             config.load_kube_config(name, client_configuration=configuration)
         configuration.retries = False  # whoever asks knows when to ask again
         configuration.connection_pool_maxsize = _PARALLEL
-        pool = RESTClientObject(configuration).pool_manager
+        return Api(
+            configuration.host,
+            lambda: RESTClientObject(configuration).pool_manager,
+            lambda: _token(configuration),
+        )
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         where = "this pod's environment" if in_cluster else str(kubeconfig or "the default kubeconfig")
         raise ConnectError(f"{where} does not lead to an API server: {error}") from error
-    return Api(configuration.host, pool, lambda: _token(configuration))
 
 
 def _token(configuration: Any) -> str:

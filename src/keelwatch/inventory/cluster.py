@@ -36,6 +36,7 @@ class Cluster:
         self._objects: dict[str, dict[str, KubeObject]] = {}  # kind → uid → object
         self._kinds: dict[str, str] = {}  # uid → kind
         self._namespaces: dict[str, KubeObject] = {}
+        self._pods: dict[str, dict[str, str]] = {}  # namespace → name → uid
         self._children: dict[str, set[str]] = {}  # owner's uid → what it owns
         self._resolved: dict[str, Resolved] = {}  # of pods
         self._same = LRU[Resolved, Resolved](50_000)
@@ -43,6 +44,10 @@ class Cluster:
     def get(self, uid: str) -> KubeObject | None:
         """The object with this uid."""
         return self._objects.get(self._kinds.get(uid, ""), {}).get(uid)
+
+    def pod(self, namespace: str, name: str) -> KubeObject | None:
+        """The pod with this name."""
+        return self.get(self._pods.get(namespace, {}).get(name, ""))
 
     def count(self, kind: str) -> int:
         """How many objects of a kind there are."""
@@ -76,6 +81,8 @@ class Cluster:
             self._orphan(old.owner.uid, uid)
         if old.kind == "Namespace":
             self._namespaces.pop(old.name, None)
+        if old.kind == "Pod":
+            self._unname(old)
         return Change(old, None)
 
     def forget(self, uid: str) -> None:
@@ -93,12 +100,22 @@ class Cluster:
         self._kinds[one.uid] = one.kind
         if one.kind == "Namespace":
             self._namespaces[one.name] = one
+        if one.kind == "Pod":
+            self._pods.setdefault(one.namespace, {})[one.name] = one.uid
         before = old.owner.uid if old is not None and old.owner else ""
         after = one.owner.uid if one.owner else ""
         if before != after and before:
             self._orphan(before, one.uid)
         if after and after != before:
             self._children.setdefault(after, set()).add(one.uid)
+
+    def _unname(self, pod: KubeObject) -> None:
+        """The name is nobody's now, unless another pod has it already: a list tells of ends last."""
+        names = self._pods.get(pod.namespace, {})
+        if names.get(pod.name) == pod.uid:
+            del names[pod.name]
+        if not names:
+            self._pods.pop(pod.namespace, None)
 
     def _orphan(self, owner: str, uid: str) -> None:
         children = self._children.get(owner, set())

@@ -82,7 +82,8 @@ class History:
         """Write what is held, then end."""
         self._worker.stop()
         try:
-            self._flush()
+            while self._held or self._pending:
+                self._flush()
         except StoreError as error:
             log.warning("%d changes of the inventory could not be written: %s", len(self._held), error.brief)
 
@@ -134,15 +135,9 @@ class History:
         return wrote
 
     def _flush(self) -> bool:
-        """Write what waits; what cannot be written stays, and the worker tries again."""
+        """Write what waits, some of it; what cannot be written stays, and the worker tries again."""
         if not self._pending:
-            with self._room:
-                notes, self._held = self._held[:BATCH], self._held[BATCH:]
-                self._room.notify_all()
-            self._pending = self._rows(notes)
-            for note in notes:
-                if note.new is None:
-                    self.forgotten(note.uid)
+            self._take()
         wrote = bool(self._pending)
         while self._pending:
             table, rows = self._pending[0]
@@ -151,8 +146,22 @@ class History:
             self._pending.pop(0)
         return wrote
 
-    def _rows(self, notes: list[Note]) -> list[tuple[str, list[Row]]]:
+    def _take(self) -> None:
+        """Make rows of some of what is held, which stays until the store has said what it knows of it."""
+        with self._room:
+            notes = self._held[:BATCH]
         before = self._load({note.uid for note in notes if note.restored})
+        with self._room:
+            del self._held[: len(notes)]
+            self._room.notify_all()
+        self._pending = self._rows(notes, before)
+        for note in notes:
+            if note.new is None:
+                self.forgotten(note.uid)
+
+    def _rows(
+        self, notes: list[Note], before: Mapping[str, tuple[KubeObject, Resolved]]
+    ) -> list[tuple[str, list[Row]]]:
         for note in notes:
             if note.restored:
                 note.old, stored = before.get(note.uid, (None, None))

@@ -22,10 +22,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("StatefulSet", "/apis/apps/v1/statefulsets", "apps", "statefulsets"),
     Kind("DaemonSet", "/apis/apps/v1/daemonsets", "apps", "daemonsets"),
     Kind("ReplicaSet", "/apis/apps/v1/replicasets", "apps", "replicasets"),
+    Kind("ReplicationController", "/api/v1/replicationcontrollers", "", "replicationcontrollers"),
     Kind("CronJob", "/apis/batch/v1/cronjobs", "batch", "cronjobs"),
     Kind("Job", "/apis/batch/v1/jobs", "batch", "jobs"),
     Kind("Pod", "/api/v1/pods", "", "pods"),
 )
 """Owners stand before what they own, so that a pod's owners are known when it is listed."""
 
-WATCHED: frozenset[str] = frozenset(kind.name for kind in KINDS)
+WATCHED: frozenset[tuple[str, str]] = frozenset((kind.group, kind.name) for kind in KINDS)
+"""(group, kind)"""

@@ -13,11 +13,20 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class OwnerRef:
-    """The object that manages this one (`controller: true` where several are named)."""
+    """The object that manages this one (`controller: true` where several are named).
+
+    `group` is the kind's API group, "" for the core: others have a Job, too.
+    """
 
     kind: str
     name: str
     uid: str
+    group: str = ""
+
+    @property
+    def is_node(self) -> bool:
+        """Whether it is the node itself: the kubelet's mirror of a static pod says so."""
+        return (self.group, self.kind) == ("", "Node")
 
 
 @dataclass(frozen=True, slots=True)

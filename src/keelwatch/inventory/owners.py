@@ -1,4 +1,4 @@
-"""Pure: the top owner of a pod, through ReplicaSet and Job and owners of kinds that nobody knows.
+"""Pure: the top owner of a pod, through ReplicaSet, ReplicationController, Job and owners of unknown kinds.
 
 What people deploy and ask for ends the climb: a Deployment that an operator's object owns is still
 `deploy/NAME` for kubectl and for us (its own owner stands in its own record).
@@ -34,7 +34,7 @@ def top_owner(one: KubeObject, lookup: Lookup) -> Top:
     at = one
     for _ in range(MAX_DEPTH):
         reference = None if at.kind in _TOPS else at.owner
-        if reference is None or reference.kind == "Node":  # a static pod's mirror is owned by its node
+        if reference is None or reference.is_node:
             return Top(at.kind, at.name, at.uid)
         above = lookup(reference.uid)
         if above is None:
@@ -45,7 +45,7 @@ def top_owner(one: KubeObject, lookup: Lookup) -> Top:
 
 def _by_reference(one: KubeObject, reference: OwnerRef) -> Top:
     """What the reference alone tells. Of a ReplicaSet that is not known, its Deployment's name is left."""
-    if reference.kind not in WATCHED or reference.kind in _TOPS:
+    if (reference.group, reference.kind) not in WATCHED or reference.kind in _TOPS:
         return Top(reference.kind, reference.name, reference.uid)
     template = one.label(_HASH)
     if reference.kind == "ReplicaSet" and template and reference.name.endswith(f"-{template}"):

@@ -27,6 +27,7 @@ _ROLES = (
 _HASHES = ("pod-template-hash", "rollouts-pod-template-hash", "controller-revision-hash")
 _JOBS = ("batch.kubernetes.io/job-name", "job-name")
 _DEPLOYMENT_REVISION = "deployment.kubernetes.io/revision"
+_OPENSHIFT_REVISION = "openshift.io/deployment-config.latest-version"
 _DAEMON_GENERATION = "deprecated.daemonset.template.generation"
 
 Json = Mapping[str, Any]
@@ -54,7 +55,7 @@ def parse(kind: str, raw: Json, team_label: str = "", team_annotation: str = "")
     )
     spec, status = mapping(raw.get("spec")), mapping(raw.get("status"))
     if kind == "Pod":
-        common |= _pod(spec, status, dict(labels))
+        common |= _pod(spec, status, dict(labels), annotations)
     elif kind == "Node":
         common |= _node(spec, status)
     elif kind != "Namespace":
@@ -69,11 +70,14 @@ def _owner(references: object) -> OwnerRef | None:
     if chosen is None or not text(chosen.get("name")):
         return None
     return OwnerRef(
-        shared(chosen.get("kind"), 256), shared(chosen.get("name"), 256), shared(chosen.get("uid"), 64)
+        kind=shared(chosen.get("kind"), 256),
+        name=shared(chosen.get("name"), 256),
+        uid=shared(chosen.get("uid"), 64),
+        group=shared(text(chosen.get("apiVersion"), 256).rpartition("/")[0], 256),
     )
 
 
-def _pod(spec: Json, status: Json, labels: dict[str, str]) -> dict[str, Any]:
+def _pod(spec: Json, status: Json, labels: dict[str, str], annotations: Json) -> dict[str, Any]:
     conditions = {text(one.get("type")): one for one in items(status.get("conditions"), 64)}
     scheduled = mapping(conditions.get("PodScheduled"))
     disrupted = mapping(conditions.get("DisruptionTarget"))
@@ -85,7 +89,7 @@ def _pod(spec: Json, status: Json, labels: dict[str, str]) -> dict[str, Any]:
         "phase": shared(status.get("phase"), 64),
         "reason": shared(told.get("reason"), 128),
         "message": text(told.get("message"), 512),
-        "revision": shared(_revision(labels), 256),
+        "revision": shared(_revision(labels) or annotations.get(_OPENSHIFT_REVISION), 256),
         "containers": tuple(_containers(spec, status)),
         "detail": _kept(runtime_class=spec.get("runtimeClassName")),
         "scheduled": nanoseconds(scheduled.get("lastTransitionTime")) if is_scheduled else 0,
@@ -184,8 +188,9 @@ def _workload(kind: str, meta: Json, annotations: Json, spec: Json, status: Json
 
 
 def _no_rollout(meta: Json, annotations: Json, status: Json) -> tuple[str, str]:
-    del annotations, status
-    return shared(mapping(meta.get("labels")).get("pod-template-hash"), 256), ""
+    del status
+    template = mapping(meta.get("labels")).get("pod-template-hash")
+    return shared(template or annotations.get(_OPENSHIFT_REVISION), 256), ""
 
 
 def _deployment(meta: Json, annotations: Json, status: Json) -> tuple[str, str]:

@@ -96,6 +96,8 @@ def content_hash(one: KubeObject, resolved: Resolved) -> str:
     """Equal for two versions that make the same record; 16 hexadecimal digits."""
     row = asdict(one)
     del row["resource_version"]
+    if row["owner"] is not None:
+        del row["owner"]["group"]  # it is not stored; the owner's uid says as much
     text = orjson.dumps([row, list(resolved[:4])])
     return hashlib.blake2b(text, digest_size=8).hexdigest()
 

@@ -30,8 +30,12 @@ WATCH_SECONDS = 300
 SILENCE = 120.0
 """Seconds without a byte after which a watch is dead: bookmarks come about once a minute."""
 PATIENCE = 30.0
-"""Seconds that the list of pods waits for those of their owners, which may be forbidden to us."""
+"""Seconds that the list of pods waits for those of their owners, unless they are forbidden to us."""
+LASTING = 5.0
+"""Seconds behind which the end of a watch is a usual one; what ends each at once must not be hurried."""
 EXPIRED = 410
+REFUSED = frozenset({403, 404})
+"""No, and not "not now": what needs these objects does without them."""
 
 Lost = Callable[[str, int, int], None]
 """(kind, from, to): in this time nobody watched, and what came and went is unknown."""
@@ -42,6 +46,7 @@ class State:
     """How the watch of a kind fares. `problem` is "" while it goes well; times as `clock.now`."""
 
     listed: bool = False
+    refused: bool = False
     problem: str = ""
     contact: int = 0
 
@@ -75,9 +80,7 @@ class Watcher:
             try:
                 if not self._version:
                     self._list()
-                self._watch()
-                self._backoff.reset()
-                pause = 0.0
+                pause = self._follow()
             except ApiError as error:
                 pause = self._refused(error)
             except UnreachableError as error:
@@ -91,7 +94,7 @@ class Watcher:
     def _await_owners(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and not self._closing.is_set():
-            if all(other.state.listed for other in self._after):
+            if all(other.state.listed or other.state.refused for other in self._after):
                 return
             self._closing.wait(0.02)
 
@@ -117,6 +120,24 @@ class Watcher:
         if before:
             self._lost(self._kind.name, before, self.state.contact)
         self.state.listed = True
+
+    def _follow(self) -> float:
+        """Watch until the server ends it; return the pause behind that: none, unless it ended at once."""
+        began = time.monotonic()
+        try:
+            self._watch()
+        finally:
+            if lasted := time.monotonic() - began >= LASTING:
+                self._backoff.reset()
+        return 0.0 if lasted else self._ended_at_once()
+
+    def _ended_at_once(self) -> float:
+        """A server that stops does that once; again and again it is told."""
+        metrics.FAILURES.labels(self._kind.name, "ended").inc()
+        pause = self._backoff.next()
+        if pause >= LASTING:
+            self._told("each watch is ended at once, perhaps by a proxy before the API server")
+        return pause
 
     def _watch(self) -> None:
         seconds = int(WATCH_SECONDS * random.uniform(1.0, 1.5))  # noqa: S311  # spreads load, guards nothing
@@ -155,10 +176,11 @@ class Watcher:
 
     def _well(self) -> None:
         self.state.contact = clock.now()
+        if self.state.refused:
+            self._refuse(False)
         if self.state.problem:
             log.info("%s are watched again", self._kind.resource)
             self.state.problem = ""
-            self._backoff.reset()
 
     def _refused(self, error: ApiError) -> float:
         """410: the version is too old to go on from, so everything is listed again."""
@@ -166,14 +188,23 @@ class Watcher:
             self._version = ""
             metrics.FAILURES.labels(self._kind.name, "expired").inc()
             return self._backoff.next()
+        if error.status in REFUSED:
+            self._refuse(True)
         return max(self._failed(str(error.status), str(error)), error.retry_after)
+
+    def _refuse(self, refused: bool) -> None:
+        self.state.refused = refused
+        self._inventory.refused(self._kind, refused=refused)
 
     def _failed(self, reason: str, problem: str) -> float:
         metrics.FAILURES.labels(self._kind.name, reason).inc()
+        self._told(problem)
+        return self._backoff.next()
+
+    def _told(self, problem: str) -> None:
         if not self.state.problem:
             log.warning("%s cannot be watched: %s", self._kind.resource, problem)
         self.state.problem = problem[:500]
-        return self._backoff.next()
 
 
 def watchers(api: Api, inventory: Inventory, lost: Lost) -> list[Watcher]:

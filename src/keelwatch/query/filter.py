@@ -22,12 +22,15 @@ KINDS = {
     "statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
     "daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
     "replicaset": "ReplicaSet", "replicasets": "ReplicaSet", "rs": "ReplicaSet",
+    "replicationcontroller": "ReplicationController", "replicationcontrollers": "ReplicationController",
+    "rc": "ReplicationController",
+    "deploymentconfig": "DeploymentConfig", "deploymentconfigs": "DeploymentConfig", "dc": "DeploymentConfig",
     "cronjob": "CronJob", "cronjobs": "CronJob", "cj": "CronJob",
     "job": "Job", "jobs": "Job",
     "pod": "Pod", "pods": "Pod", "po": "Pod",
     "container": "Container", "containers": "Container",
 }  # fmt: skip
-"""Workload kinds as kubectl accepts them → as Kubernetes writes them; Container: outside Kubernetes."""
+"""Workload kinds as kubectl and oc accept them → as Kubernetes writes them; Container: outside Kubernetes."""
 
 # A file event has two identities: who acted, and whose file it was. Both are "of" a workload.
 _FILE_COLUMNS = {

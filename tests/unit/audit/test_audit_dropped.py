@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from keelwatch.audit.dropped import Dropped, read_metrics
+from keelwatch.audit.dropped import Dropped, Server, read_metrics
 from keelwatch.model.gap import Gap
+from keelwatch.store.database import StoreError
 
 TEXT = """# HELP apiserver_audit_error_total [ALPHA] Counter of events that failed.
 # TYPE apiserver_audit_error_total counter
@@ -58,6 +61,55 @@ def test_increases_are_gaps_once_over_restarts_of_both(tmp_path: Path) -> None:
     assert asked(metrics(1, start="1.8e+09")) == [("webhook", 1)], "the API server was restarted"
     assert asked(metrics(6, 2), metrics(1, start="1.8e+09")) == [], "two API servers behind one address"
     assert {gap.cause for gap in recorder.gaps} <= {"audit_dropped"}
+
+
+def test_two_servers_that_began_in_the_same_moment_are_no_drops(tmp_path: Path) -> None:
+    recorder = Recorder()
+    one, other = [5, 5, 5, 6, 12, 12], [0, 0, 7, 7, 9, 9]
+    answers = [metrics(count) for pair in zip(one, other, strict=True) for count in pair]
+    dropped = Dropped(lambda: answers.pop(0), recorder, tmp_path / "dropped.json", "c")  # type: ignore[arg-type]
+    told = []
+    while answers:
+        dropped.ask()
+        told.append(sum(gap.amount for gap in recorder.gaps))
+    assert told[3] == 5, "a change of the server is none"
+    assert told[-1] == one[-1] + other[-1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=40))
+def test_whichever_server_answers_what_they_dropped_is_told_once(steps: list[tuple[int, int]]) -> None:
+    server, counts, told = Server(), dict.fromkeys(range(4), 0), 0
+    for who, more in steps:
+        counts[who] += more
+        told += server.grow("webhook", counts[who])
+        assert told <= sum(counts.values()), "never more than there was"
+    told += sum(server.grow("webhook", count) for _ in range(4) for count in counts.values())
+    assert told >= sum(set(counts.values())), "only equal counts are taken for one server's"
+
+
+def test_what_an_earlier_version_kept_is_understood(tmp_path: Path) -> None:
+    recorder = Recorder()
+    path = tmp_path / "dropped.json"
+    path.write_text('{"1795300000.0": {"asked": 1, "counts": {"webhook": 3}}}')
+    Dropped(lambda: metrics(4), recorder, path, "c").ask()  # type: ignore[arg-type]
+    assert [gap.amount for gap in recorder.gaps] == [1]
+
+
+def test_what_could_not_be_recorded_is_told_the_next_time(tmp_path: Path) -> None:
+    recorder, failures = Recorder(), [StoreError("down")]
+
+    class Sick(Recorder):
+        def record(self, gaps: list[Gap]) -> None:
+            if failures:
+                raise failures.pop()
+            recorder.record(gaps)
+
+    dropped = Dropped(lambda: metrics(4), Sick(), tmp_path / "dropped.json", "c")  # type: ignore[arg-type]
+    with pytest.raises(StoreError):
+        dropped.ask()
+    dropped.ask()
+    dropped.ask()
+    assert [gap.amount for gap in recorder.gaps] == [4]
 
 
 def test_a_refusal_is_told_and_harms_nothing(tmp_path: Path) -> None:

@@ -223,5 +223,5 @@ def test_a_made_up_name_is_in_the_answer_and_known_pods_are_known() -> None:
     }
     (event,) = parse_list(body(item)).events
     known = {("s", "x-7"): Identity(namespace="s", pod="x-7", workload="x", workload_kind="Deployment")}
-    found = identity_of(event, "c", lambda namespace, pod: known.get((namespace, pod)))
+    found = identity_of(event, "c", lambda pod: known.get(pod[:2]))
     assert (found.cluster, found.workload) == ("c", "x")

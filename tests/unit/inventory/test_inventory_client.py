@@ -1,11 +1,14 @@
 """The lines of a watch and the errors of an API server, without one."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from keelwatch.inventory import client
-from keelwatch.inventory.client import ApiError, ConnectError, UnreachableError
+from keelwatch.inventory.client import Api, ApiError, ConnectError, UnreachableError
 
 
 class Chunks:
@@ -71,3 +74,30 @@ def test_an_api_server_that_is_not_there(tmp_path: Path) -> None:
     )
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
         client.connect(path).get("/version")
+
+
+class WhoAsks(BaseHTTPRequestHandler):
+    """Answers with the number of the connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        text = str(self.client_address[1]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_what_any_server_may_answer_is_asked_over_a_new_connection() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), WhoAsks) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        api = Api(f"http://127.0.0.1:{server.server_port}", urllib3.PoolManager, str)
+        kept = {api.text("/metrics") for _ in range(3)}
+        new = {api.text_anew("/metrics") for _ in range(3)}
+        api.close()
+        server.shutdown()
+    assert (len(kept), len(new | kept)) == (1, 4)

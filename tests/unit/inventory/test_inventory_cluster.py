@@ -28,8 +28,15 @@ def raw(name: str, uid: str = "", owner: dict[str, Any] | None = None, **meta: A
     }
 
 
+VERSIONS = {
+    "Node": "v1", "ReplicationController": "v1", "Job": "batch/v1", "CronJob": "batch/v1",
+    "Rollout": "argoproj.io/v1alpha1", "DeploymentConfig": "apps.openshift.io/v1",
+}  # fmt: skip
+
+
 def owned_by(kind: str, name: str, **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "uid": name, "controller": True, **more}
+    version = VERSIONS.get(kind, "apps/v1")  # of most kinds here
+    return {"apiVersion": version, "kind": kind, "name": name, "uid": name, "controller": True, **more}
 
 
 def made(kind: str, name: str, **more: Any) -> KubeObject:
@@ -82,6 +89,35 @@ def test_a_custom_owner_is_taken_by_its_reference() -> None:
     one = pod("cart-1-x", owner=owned_by("ReplicaSet", "cart-1"))
     cluster.put(one)
     assert cluster.resolved(one)[:2] == ("Rollout", "cart")
+
+
+def test_another_groups_job_is_not_waited_for() -> None:
+    cluster = Cluster(TeamRules())
+    one = pod("train-0", owner=owned_by("Job", "train", apiVersion="batch.volcano.sh/v1alpha1"))
+    cluster.put(one)
+    assert cluster.resolved(one) == Resolved("Job", "train", known=True)
+    usual = pod("nightly-x", owner=owned_by("Job", "nightly"))
+    cluster.put(usual)
+    assert not cluster.resolved(usual).known
+
+
+def test_a_deployment_config_is_found_behind_its_replication_controllers() -> None:
+    cluster = Cluster(TeamRules())
+    for version in ("1", "2"):
+        name, told = f"shop-{version}", {"openshift.io/deployment-config.latest-version": version}
+        owner = owned_by("DeploymentConfig", "shop")
+        cluster.put(made("ReplicationController", name, owner=owner, annotations=told))
+        one = pod(f"{name}-x", owner=owned_by("ReplicationController", name), annotations=told)
+        cluster.put(one)
+        assert cluster.resolved(one) == Resolved("DeploymentConfig", "shop", known=True)
+        assert one.revision == version
+
+
+def test_the_owners_group_is_no_reason_to_write_again() -> None:
+    one = pod("p", owner=owned_by("Job", "nightly"))
+    row = to_row("added", NOW, "c", one, Resolved())
+    again = from_row(row | {"created_ns": row["created"]})
+    assert content_hash(again, Resolved()) == row["content_hash"]
 
 
 def test_an_owner_that_comes_late_touches_its_pods() -> None:

@@ -68,6 +68,8 @@ def test_a_time_bounds_the_partitions_too() -> None:
         ("STS/db", ("StatefulSet", "db")),
         ("cronjob/night", ("CronJob", "night")),
         ("po/x", ("Pod", "x")),
+        ("dc/shop", ("DeploymentConfig", "shop")),
+        ("rc/shop-1", ("ReplicationController", "shop-1")),
     ],
 )
 def test_workloads_as_kubectl_writes_them(text: str, wanted: tuple[str, str]) -> None:
