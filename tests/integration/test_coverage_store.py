@@ -242,6 +242,21 @@ def test_losses_of_the_hub_and_the_agent_are_apart_from_what_was_observed(world:
     assert total["complete"] == 0
 
 
+@pytest.mark.parametrize("cluster", ["", "prod"])
+@pytest.mark.parametrize("cause", ["sequence", "rejected", "row_count"])
+def test_the_hubs_losses_count_in_their_cluster_though_it_does_not_always_know_it(
+    world: World, cause: str, cluster: str
+) -> None:
+    world.agent("n1", START - 60 * S)
+    world.took_up("a" * 64, "n1", START)
+    whose = Identity(cluster=cluster, node="n1")
+    world.recorder.record([Gap("events", cause, START + 10 * S, START + 20 * S, 2, "batches", whose)])
+    for asked in ({}, {"cluster": "prod"}, {"node": "n1"}, {"cluster": "prod", "node": "n1"}):
+        total = world.report(**asked)["total"]
+        assert total["events"]["losses"] == {cause: 10}, asked
+        assert total["percent"] < 100
+
+
 def test_signs_of_life_outlive_the_hub(world: World) -> None:
     world.agent("n1", START)
     world.took_up("a" * 64, "n1", START)

@@ -42,6 +42,14 @@ class Where:
         sql = "".join(f" AND {name} = {{{name}:String}}" for name in given)
         return sql, {"begin": self.begin, "end": self.end, **given}
 
+    def of_gaps(self) -> tuple[str, dict[str, Value]]:
+        """As `conditions`, for gaps: the hub does not always know the cluster that a spool belongs to."""
+        sql, parameters = self.conditions("node")
+        if self.cluster:
+            sql += " AND cluster IN ('', {cluster:String})"
+            parameters["cluster"] = self.cluster
+        return sql, parameters
+
 
 def agents(where: Where) -> Query:
     """One row for each agent's spool: its node, its first start, and its last starts and stops."""
@@ -69,7 +77,7 @@ def signs(where: Where) -> Query:
 
 def outages(where: Where) -> Query:
     """Intervals in which an agent or its sensor was not running."""
-    sql, parameters = where.conditions("cluster", "node")
+    sql, parameters = where.of_gaps()
     return Query(
         "SELECT spool, cause, detail, toUnixTimestamp64Nano(from_time) AS begin_, "
         "toUnixTimestamp64Nano(to_time) AS end_ FROM gaps WHERE cause IN ('agent_down', 'sensor_off') "
@@ -91,7 +99,7 @@ def spans(cause: str, where: Where) -> Query:
 
 def losses(where: Where) -> Query:
     """What agents and hub counted as lost, joined by minute: a flood is one row a minute."""
-    sql, parameters = where.conditions("cluster", "node")
+    sql, parameters = where.of_gaps()
     without = ", ".join(f"'{cause}'" for cause in _NOT_LOSSES)
     return Query(
         "SELECT cluster, node, container_id, what, cause, unit, sum(amount) AS amount, "
