@@ -83,9 +83,10 @@ class World:
         }
         self.recorder.write("lifecycle", [row])
 
-    def took_up(self, container_id: str, node: str, at: int, **detail: Any) -> None:
-        known = {"kind": "container", "log": "cri", "taken_up": at + S, "log_files": 1} | detail
-        self.lifecycle("container_started", at, Identity("prod", node, container_id=container_id), **known)
+    def took_up(self, container_id: str, node: str, at: int, **names: Any) -> None:
+        known = {"kind": "container", "log": "cri", "taken_up": at + S, "log_files": 1}
+        whose = Identity("prod", node, container_id=container_id, **names)
+        self.lifecycle("container_started", at, whose, **known)
 
     def report(self, *, scope: str = "", **asked: str) -> dict[str, Any]:
         times = iter([START])  # when the hub started, and since then it is NOW
@@ -240,6 +241,38 @@ def test_losses_of_the_hub_and_the_agent_are_apart_from_what_was_observed(world:
     assert total["events"]["percent"] < 100
     assert not total["events"]["missing"]
     assert total["complete"] == 0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"pod_uid": "u1"},
+        {"namespace": "shop", "pod": "cart-0"},
+        {"namespace": "shop", "pod": "cart-0", "pod_uid": "u1"},
+    ],
+)
+def test_a_loss_of_one_pod_is_none_of_its_neighbours(world: World, names: dict[str, str]) -> None:
+    world.agent("n1", START - 60 * S)
+    for number in range(3):
+        pod = {"namespace": "shop", "pod": f"cart-{number}", "pod_uid": f"u{number + 1}"}
+        world.took_up(f"{number:064}", "n1", START, **pod)
+    whose = Identity("prod", "n1", **names)  # type: ignore[arg-type]  # all of them are text
+    world.recorder.record([Gap("logs", "log_vanished", START + 60 * S, START + 60 * S, 9, "bytes", whose)])
+    lossy = {one["container_id"] for one in world.report()["containers"] if one["logs"]["with_loss"]}
+    assert lossy == {f"{0:064}"}
+
+
+def test_a_loss_of_a_pod_that_only_the_api_server_knows_finds_it_by_either_name(world: World) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    for name in ("cart-0", "cart-1"):
+        world.pod(name, "n1", run(name[-1] * 64))
+    for names in ({"pod_uid": "uid-cart-0"}, {"namespace": "shop", "pod": "cart-0"}):
+        whose = Identity("prod", "n1", **names)  # type: ignore[arg-type]  # all of them are text
+        world.recorder.record([Gap("exec", "ring_full", START + 60 * S, START + 61 * S, 9, "events", whose)])
+        lossy = {one["container_id"] for one in world.report()["containers"] if one["events"]["with_loss"]}
+        assert lossy == {"0" * 64}
+        world.database.execute("TRUNCATE TABLE gaps")
 
 
 @pytest.mark.parametrize("cluster", ["", "prod"])

@@ -5,7 +5,7 @@ All times are nanoseconds since the epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keelwatch.evidence.causes import Kind
 from keelwatch.evidence.intervals import NOTHING, Intervals
@@ -16,7 +16,7 @@ NodeKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Records that were lost, as agent or hub counted them. `container_id` is "" for a whole node."""
+    """Records that were lost, as agent or hub counted them: of a container, a pod, or else a whole node."""
 
     kind: Kind
     cause: str
@@ -26,6 +26,15 @@ class Loss:
     unit: str = ""
     container_id: str = ""
     detail: str = ""
+    namespace: str = ""
+    pod: str = ""
+    pod_uid: str = ""
+    container: str = ""
+
+    @property
+    def of_pod(self) -> bool:
+        """Whether a pod is all that it names."""
+        return not self.container_id and bool(self.pod_uid or self.pod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,7 @@ class Container:
     workload: str = ""
     team: str = ""
     pod: str = ""
+    pod_uid: str = ""  # as the agent knows it: of a static pod the API server knows another one
     container: str = ""
     image: str = ""
     runtime: str = ""  # its runtime class and handler, as far as they are named, with a "/" between
@@ -84,20 +94,3 @@ class Container:
     runs: Intervals = NOTHING
     taken: tuple[tuple[int, int], ...] = ()
     has_log: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that was found for one question. `inventories`: clusters of which an inventory is kept."""
-
-    begin: int
-    end: int
-    now: int
-    nodes: dict[NodeKey, Node]
-    containers: list[Container]
-    losses: dict[str, tuple[Loss, ...]] = field(default_factory=dict)  # by container id
-    labels: dict[NodeKey, dict[str, str]] = field(default_factory=dict)  # of namespaces
-    inventories: frozenset[str] = frozenset()
-    listening: int = 0  # since when the hub runs
-    hub_down: Intervals = NOTHING
-    inventory_off: Intervals = NOTHING

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keelwatch.evidence.causes import LOSSES, kinds_lost
-from keelwatch.evidence.facts import Container, Loss, Node, NodeKey, Watch
+from keelwatch.evidence.facts import Container, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import (
     END,
     NOTHING,
@@ -20,6 +19,7 @@ from keelwatch.evidence.intervals import (
     subtract,
     union,
 )
+from keelwatch.evidence.losses import Losses
 
 SECOND = 1_000_000_000
 SAME_START = 2 * SECOND
@@ -29,7 +29,7 @@ GOODBYE = 30 * SECOND
 
 Row = Mapping[str, Any]
 _NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
-_COLUMNS = {"pod": "name_"}
+_COLUMNS = {"pod": "name_", "pod_uid": "uid_"}
 
 
 @dataclass(slots=True)
@@ -105,74 +105,37 @@ def _without(agent: _Agent, flag: int) -> Intervals:
     return union((session[0], end) for session, end in runs if not session[flag])
 
 
-def losses(rows: Iterable[Row]) -> tuple[dict[NodeKey, tuple[Loss, ...]], dict[str, tuple[Loss, ...]]]:
-    """Losses of whole nodes, and of single containers by their id."""
-    nodes: dict[NodeKey, list[Loss]] = defaultdict(list)
-    containers: dict[str, list[Loss]] = defaultdict(list)
-    for row in rows:
-        for found in _losses(row):
-            if found.container_id:
-                containers[found.container_id].append(found)
-            else:
-                nodes[str(row["cluster"]), str(row["node"])].append(found)
-    return (
-        {key: tuple(found) for key, found in nodes.items()},
-        {key: tuple(found) for key, found in containers.items()},
-    )
-
-
-def _losses(row: Row) -> Iterable[Loss]:
-    if row["cause"] not in LOSSES:
-        return
-    for kind in kinds_lost(str(row["what"])):
-        yield Loss(
-            kind,
-            str(row["cause"]),
-            int(row["begin_"]),
-            int(row["end_"]),
-            int(row["amount"]),
-            str(row["unit"]),
-            str(row["container_id"]),
-            str(row["detail_"])[:300],
-        )
-
-
-def nodes(
-    listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Mapping[NodeKey, tuple[Loss, ...]]
-) -> dict[NodeKey, Node]:
+def nodes(listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Losses) -> dict[NodeKey, Node]:
     """All nodes that the API server or an agent knows."""
-
-    def lost_by(key: NodeKey) -> tuple[Loss, ...]:
-        return lost.get(key, ()) + lost.get(("", key[1]), ())  # the hub does not know an agent's cluster
-
     found: dict[NodeKey, Node] = {}
     for row in sorted(listed, key=lambda row: int(row["created_"])):  # of two of one name the later one
         key = str(row["cluster"]), str(row["node"])
         found[key] = Node(
             *key, True, str(row["system"]), str(row["phase_"]), max(0, int(row["gone"])),
-            watched.get(key), lost_by(key),
+            watched.get(key), lost.of_node(key),
         )  # fmt: skip
     for key, watch in watched.items():
-        found.setdefault(key, Node(*key, watch=watch, losses=lost_by(key)))
+        found.setdefault(key, Node(*key, watch=watch, losses=lost.of_node(key)))
     return found
 
 
 def containers(
     told_by_agents: Iterable[Row], told_by_kubernetes: Iterable[Row], known: Mapping[NodeKey, Node]
-) -> list[Container]:
+) -> Iterator[Container]:
     """Each container once; of one that both know, Kubernetes says whose it is and the runtime when it ran.
 
     The rows may be iterators: none is kept.
     """
     listed = {str(row["container_id"]): _listed(row) for row in told_by_kubernetes}
-    found = [_watched(row, listed.pop(str(row["container_id"]), None), known) for row in told_by_agents]
-    return [*found, *listed.values()]
+    for row in told_by_agents:
+        yield _watched(row, listed.pop(str(row["container_id"]), None), known)
+    yield from listed.values()
 
 
 def _watched(row: Row, other: Container | None, known: Mapping[NodeKey, Node]) -> Container:
     one = Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[f"{name}_"])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        **{name: sys.intern(str(row[f"{name}_"])) for name in (*_NAMES, "pod_uid")},  # type: ignore[arg-type]  # all of them are text
         runtime=str(row["handler"]),
         known_by="agent",
         has_log=bool(row["has_log"]),
@@ -196,7 +159,7 @@ def _listed(row: Row) -> Container:
     """One as the API server tells of it."""
     return Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[_COLUMNS.get(name, f"{name}_")])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        **{name: sys.intern(str(row[_COLUMNS.get(name, f"{name}_")])) for name in (*_NAMES, "pod_uid")},  # type: ignore[arg-type]  # all of them are text
         runtime=str(row["runtime_class_"]),
         known_by="kubernetes",
         runs=_by_kubernetes(row),
@@ -207,6 +170,7 @@ def _name(one: Container, other: Container) -> None:
     for name in _NAMES:
         if told := getattr(other, name):
             setattr(one, name, told)
+    one.pod_uid = one.pod_uid or other.pod_uid
     one.runtime = "/".join(dict.fromkeys(name for name in (other.runtime, one.runtime) if name))
 
 

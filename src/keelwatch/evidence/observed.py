@@ -180,7 +180,7 @@ def _lose(
         if loss.kind == kind:
             _note(seen, loss, interval(loss.begin, max(loss.end, loss.begin + POINT)))
     for loss in of_container:
-        if loss.kind == kind and ran:
+        if loss.kind == kind and ran and not (loss.of_pod and loss.end < ran[0][0]):
             begin = min(max(loss.begin, ran[0][0]), ran[-1][1] - POINT)
             _note(seen, loss, interval(begin, max(min(loss.end, ran[-1][1]), begin + POINT)))
     seen.lost.sort(key=lambda part: part.begin)

@@ -1,6 +1,6 @@
 """Coverage of a time: the facts are fetched, each container is reckoned, the result is added up.
 
-`Coverage.report` blocks; call it in a thread. It holds the facts of at most 100,000 containers.
+`Coverage.report` blocks; call it in a thread. It never holds more than a part of the containers.
 """
 
 from __future__ import annotations
@@ -8,32 +8,23 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from keelwatch.evidence import gather
 from keelwatch.evidence.canary import canaries
 from keelwatch.evidence.causes import MISSING
-from keelwatch.evidence.facts import Facts, Node
-from keelwatch.evidence.intervals import Intervals, union
+from keelwatch.evidence.facts import Container, Node
+from keelwatch.evidence.fetch import Facts, Fetch, Heard
+from keelwatch.evidence.intervals import Intervals
 from keelwatch.evidence.observed import Covered, Moment, cover, silence
 from keelwatch.evidence.question import Question, read
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.evidence.totals import Rollup, Tally, container_record, stretches, tally_of
-from keelwatch.query import coverage as sql
-from keelwatch.query.coverage import Where
-from keelwatch.query.errors import QuestionError
-from keelwatch.query.records import Query
 from keelwatch.query.times import rfc3339
 from keelwatch.store.database import Database
 
 Record = dict[str, Any]
-Row = Mapping[str, Any]
-Heard = Callable[[], Mapping[str, float]]
-"""When each agent was last heard of since the hub's start: spool → seconds since the epoch."""
 
 _MOST_NODES = 5_000
 
@@ -53,7 +44,7 @@ class Coverage:
         self, database: Database, heard: Heard, policy: Policy, clock: Callable[[], int] = time.time_ns
     ) -> None:
         self._database = database
-        self._heard = heard
+        self._fetch = Fetch(database, heard)
         self._policy = policy
         self._clock = clock
         self._listening = clock()
@@ -64,67 +55,13 @@ class Coverage:
         """The answer of `GET /api/v1/coverage`; raise QuestionError."""
         asked = read(given, self._clock(), self._policy.scope)
         with self._lock:
-            facts = self.facts(asked)
+            facts = self._fetch.facts(asked.where, asked.now, self._listening)
             return self._report(asked, facts)
-
-    def facts(self, asked: Question) -> Facts:
-        """Everything the question needs, fetched."""
-        where = asked.where
-        signs = {str(row["agent"]): int(row["last"]) for row in self._rows(sql.signs(where), sql.MAX_AGENTS)}
-        for spool, seconds in self._heard().items():
-            signs[spool] = max(signs.get(spool, 0), min(int(seconds * 1e9), where.end))
-        watched = gather.watches(
-            self._rows(sql.agents(where), sql.MAX_AGENTS),
-            self._rows(sql.outages(where), sql.MAX_OUTAGES),
-            signs,
-        )
-        of_nodes, of_containers = gather.losses(self._rows(sql.losses(where), sql.MAX_LOSSES))
-        listed = self._rows(sql.nodes(where), sql.MAX_NODES)
-        nodes = gather.nodes(listed, watched, of_nodes)
-        containers = gather.containers(
-            self._stream(sql.watched(where), sql.MAX_CONTAINERS),
-            self._stream(sql.known(where), sql.MAX_CONTAINERS),
-            nodes,
-        )
-        labels = self._rows(sql.namespaces(where), sql.MAX_NAMESPACES)
-        return Facts(
-            begin=where.begin,
-            end=where.end,
-            now=asked.now,
-            nodes=nodes,
-            containers=containers,
-            losses=of_containers,
-            labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
-            inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
-            listening=self._listening,
-            hub_down=self._spans("hub_down", where),
-            inventory_off=self._spans("inventory_off", where),
-        )
-
-    def _spans(self, cause: str, where: Where) -> Intervals:
-        rows = self._rows(sql.spans(cause, where), sql.MAX_SPANS)
-        return union((int(row["begin_"]), int(row["end_"])) for row in rows)
-
-    def _rows(self, query: Query, most: int) -> list[Record]:
-        return list(self._stream(query, most))
-
-    def _stream(self, query: Query, most: int) -> Iterator[Record]:
-        """Row by row, because 100,000 of them are a hundred megabytes."""
-        count = 0
-        for block in self._database.lines(query.sql, query.parameters):
-            for line in block.splitlines():
-                count += 1
-                if count > most:
-                    raise QuestionError(
-                        "since",
-                        f"this concerns more than {most:,} rows",
-                        "ask for a namespace, a shorter time",
-                    )
-                yield orjson.loads(line)
 
     def _report(self, asked: Question, facts: Facts) -> Record:
         rollup, clusters, worst = Rollup(asked.by), Rollup("cluster"), _Worst(asked.limit)
-        for found in covered(asked, facts, self._policy.sandboxes):
+        ran = self._fetch.containers(asked.where, facts.nodes)
+        for found in covered(asked, facts, ran, self._policy.sandboxes):
             tally = tally_of(found)
             rollup.add(found.container, tally)
             clusters.add(found.container, tally)
@@ -156,16 +93,18 @@ class Coverage:
         }
 
 
-def covered(asked: Question, facts: Facts, sandboxes: frozenset[str] = frozenset()) -> Iterable[Covered]:
+def covered(
+    asked: Question, facts: Facts, containers: Iterable[Container], sandboxes: frozenset[str] = frozenset()
+) -> Iterable[Covered]:
     """Each container that is asked about and ran within the time."""
     at = _moment(facts, sandboxes)
-    for one in facts.containers:
+    for one in containers:
         if not all(getattr(one, name) == value for name, value in asked.wanted):
             continue
         if not asked.scope.has(one, facts.labels):
             continue
         node = facts.nodes.get((one.cluster, one.node)) or Node(one.cluster, one.node)
-        found = cover(one, node, facts.losses.get(one.container_id, ()), at)
+        found = cover(one, node, facts.losses.of(one), at)
         if found.ran:
             yield found
 

@@ -100,13 +100,14 @@ def spans(cause: str, where: Where) -> Query:
 def losses(where: Where) -> Query:
     """What agents and hub counted as lost, joined by minute: a flood is one row a minute."""
     sql, parameters = where.of_gaps()
+    whose = "cluster, node, namespace, pod, pod_uid, container, container_id"
     without = ", ".join(f"'{cause}'" for cause in _NOT_LOSSES)
     return Query(
-        "SELECT cluster, node, container_id, what, cause, unit, sum(amount) AS amount, "
+        f"SELECT {whose}, what, cause, unit, sum(amount) AS amount, "
         "min(toUnixTimestamp64Nano(from_time)) AS begin_, max(toUnixTimestamp64Nano(to_time)) AS end_, "
         f"any(detail) AS detail_ FROM gaps WHERE cause NOT IN ({without}) "
         f"AND from_time < {_moment('end')} AND to_time >= {_moment('begin')}{sql} "
-        "GROUP BY cluster, node, container_id, what, cause, unit, toStartOfMinute(to_time) "
+        f"GROUP BY {whose}, what, cause, unit, toStartOfMinute(to_time) "
         f"ORDER BY begin_ LIMIT {MAX_LOSSES + 1}",
         parameters,
     )
@@ -118,7 +119,10 @@ def watched(where: Where) -> Query:
     # The workload's name can become known late, so that no row may be left out before they are grouped.
     after = " AND namespace_ = {namespace:String}" if where.namespace else ""
     parameters |= {"namespace": where.namespace} if where.namespace else {}
-    names = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
+    names = (
+        "cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "pod_uid", "container",
+        "image",
+    )  # fmt: skip
     named = ", ".join(f"argMaxIf({name}, {_ORDER}, {name} != '') AS {name}_" for name in names)
     return Query(
         f"SELECT container_id, {named}, "
@@ -142,13 +146,13 @@ def watched(where: Where) -> Query:
 def known(where: Where) -> Query:
     """Containers as the API server told of them."""
     sql, parameters = where.conditions("cluster", "namespace", "node")
-    names = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "name", "runtime_class")
-    named = ", ".join(f"argMax({name}, {_ORDER}) AS {name}_" for name in names)
+    plain = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "name", "uid")
+    named = ", ".join(f"argMax({name}, {_ORDER}) AS {name}_" for name in (*plain, "runtime_class"))
     return Query(
         f"SELECT one.1 AS container_id, {named}, any(one.2) AS container_, any(one.3) AS image_, "
         "max(one.4) AS started, max(one.5) AS finished, "
         f"toUnixTimestamp64Nano(maxIf(time, event IN {_GONE})) AS gone "
-        "FROM (SELECT cluster, node, namespace, workload_kind, workload, team, name, event, time, seq, row, "
+        f"FROM (SELECT {', '.join(plain)}, event, time, seq, row, "
         "JSONExtractString(detail, 'detail', 'runtime_class') AS runtime_class, "
         "arrayJoin(arrayConcat(arrayMap(c -> (JSONExtractString(c, 'container_id'), "
         "JSONExtractString(c, 'name'), JSONExtractString(c, 'image'), JSONExtractInt(c, 'started'), "
