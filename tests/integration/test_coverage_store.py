@@ -13,6 +13,7 @@ import pytest
 
 from keelwatch.evidence.canary import BOUND, INTERVAL
 from keelwatch.evidence.canary_watch import SETTLING, CanaryWatch
+from keelwatch.evidence.fetch import Fetch
 from keelwatch.evidence.report import Coverage, Policy
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.evidence.signs import Sign, SignKeeper
@@ -22,6 +23,7 @@ from keelwatch.inventory.rows import Resolved, to_row
 from keelwatch.model.batch import TABLES
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
+from keelwatch.query import coverage as sql
 from keelwatch.query.coverage import Where
 from keelwatch.query.errors import QuestionError
 from keelwatch.store.chdb import EmbeddedDatabase
@@ -214,6 +216,38 @@ def test_filters_and_groups(world: World) -> None:
     assert {group["node"] for group in world.report(by="node")["groups"]} == {"n1", "n2"}
     limited = world.report(by="node", limit="1")
     assert (len(limited["groups"]), limited["group_count"], len(limited["containers"])) == (1, 2, 1)
+
+
+def test_an_answer_in_parts_is_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    before = dict(previous_id="f" * 64, previous_started=START, previous_finished=START + 600 * S)
+    for number in range(12):
+        again = before if number == 0 else {}
+        world.pod(f"checkout-{number}", "n1", run(f"{number:064}", START + 610 * S, **again))
+        if number % 2:
+            world.took_up(f"{number:064}", "n1", START + 610 * S)
+    world.took_up("e" * 64, "n1", START)
+    for by in ("workload", "container"):
+        whole = world.report(by=by)
+        with monkeypatch.context() as small:
+            small.setattr(sql, "PART", 2)
+            assert len(list(Fetch(world.database, dict)._parts(Where(START, NOW)))) > 5
+            assert world.report(by=by) == whole
+    assert whole["total"]["containers"] == 14
+
+
+def test_more_containers_than_can_be_answered_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        world.pod(f"checkout-{number}", "n1", run(f"{number:064}"))
+    monkeypatch.setattr(sql, "PART", 1)
+    monkeypatch.setattr(sql, "MAX_CONTAINERS", 3)
+    assert world.report()["total"]["containers"] == 3
+    monkeypatch.setattr(sql, "MAX_CONTAINERS", 2)
+    with pytest.raises(QuestionError, match="more than 2 rows"):
+        world.report()
 
 
 @pytest.mark.parametrize(

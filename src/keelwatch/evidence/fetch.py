@@ -80,12 +80,22 @@ class Fetch:
         )
 
     def containers(self, where: Where, nodes: Mapping[NodeKey, Node]) -> Iterator[Container]:
-        """Each container that ran within the time."""
-        yield from gather.containers(
-            self.stream(sql.watched(where), sql.MAX_CONTAINERS),
-            self.stream(sql.known(where), sql.MAX_CONTAINERS),
-            nodes,
-        )
+        """Each container that ran within the time; raise QuestionError if they are too many."""
+        count = 0
+        for part in self._parts(where):
+            told = self.stream(sql.watched(where, part), sql.MAX_CONTAINERS)
+            listed = self.stream(sql.known(where, part), sql.MAX_CONTAINERS)
+            for one in gather.containers(told, listed, nodes):
+                count += 1
+                if count > sql.MAX_CONTAINERS:
+                    raise too_many(sql.MAX_CONTAINERS)
+                yield one
+
+    def _parts(self, where: Where) -> Iterator[sql.Part]:
+        """A part for every so many containers that are known of, whether they ran within the time or not."""
+        most = max(int(row["containers"]) for query in sql.sizes(where) for row in self.rows(query, 1))
+        count = -(-most // sql.PART) or 1
+        return (sql.Part(number, count) for number in range(count))
 
     def rows(self, query: Query, most: int) -> list[Record]:
         """All rows; raise QuestionError if there are more than `most`."""

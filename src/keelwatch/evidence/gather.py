@@ -29,7 +29,9 @@ GOODBYE = 30 * SECOND
 
 Row = Mapping[str, Any]
 _NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
-_COLUMNS = {"pod": "name_", "pod_uid": "uid_"}
+_TOLD = tuple((name, f"{name}_") for name in (*_NAMES, "pod_uid"))
+_LISTED = tuple((name, {"pod": "name_", "pod_uid": "uid_"}.get(name, column)) for name, column in _TOLD)
+"""Names of a container, and the columns in which agents and the API server tell them."""
 
 
 @dataclass(slots=True)
@@ -135,7 +137,7 @@ def containers(
 def _watched(row: Row, other: Container | None, known: Mapping[NodeKey, Node]) -> Container:
     one = Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[f"{name}_"])) for name in (*_NAMES, "pod_uid")},  # type: ignore[arg-type]  # all of them are text
+        **{name: row[column] for name, column in _TOLD},
         runtime=str(row["handler"]),
         known_by="agent",
         has_log=bool(row["has_log"]),
@@ -159,7 +161,7 @@ def _listed(row: Row) -> Container:
     """One as the API server tells of it."""
     return Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[_COLUMNS.get(name, f"{name}_")])) for name in (*_NAMES, "pod_uid")},  # type: ignore[arg-type]  # all of them are text
+        **{name: sys.intern(row[column]) for name, column in _LISTED},  # type: ignore[arg-type]  # all text
         runtime=str(row["runtime_class_"]),
         known_by="kubernetes",
         runs=_by_kubernetes(row),

@@ -17,7 +17,7 @@ from keelwatch.evidence.causes import MISSING
 from keelwatch.evidence.facts import Container, Node
 from keelwatch.evidence.fetch import Facts, Fetch, Heard
 from keelwatch.evidence.intervals import Intervals
-from keelwatch.evidence.observed import Covered, Moment, cover, silence
+from keelwatch.evidence.observed import Covered, Moment, Reckoner, silence
 from keelwatch.evidence.question import Question, read
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.evidence.totals import Rollup, Tally, container_record, stretches, tally_of
@@ -97,14 +97,14 @@ def covered(
     asked: Question, facts: Facts, containers: Iterable[Container], sandboxes: frozenset[str] = frozenset()
 ) -> Iterable[Covered]:
     """Each container that is asked about and ran within the time."""
-    at = _moment(facts, sandboxes)
+    reckoner = Reckoner(_moment(facts, sandboxes))
     for one in containers:
         if not all(getattr(one, name) == value for name, value in asked.wanted):
             continue
         if not asked.scope.has(one, facts.labels):
             continue
         node = facts.nodes.get((one.cluster, one.node)) or Node(one.cluster, one.node)
-        found = cover(one, node, facts.losses.of(one), at)
+        found = reckoner.cover(one, node, facts.losses.of(one))
         if found.ran:
             yield found
 
@@ -122,14 +122,12 @@ class _Worst:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._heap: list[tuple[int, int, Covered]] = []
-        self._count = 0
+        self._heap: list[tuple[int, str, Covered]] = []
 
     def add(self, found: Covered, tally: Tally) -> None:
         """Keep it if it is one of the worst."""
         missed = sum(one.lossy + sum(one.missing.values()) for one in tally.values())
-        self._count += 1
-        entry = (missed, -self._count, found)
+        entry = (missed, found.container.container_id, found)
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
         elif self._most:

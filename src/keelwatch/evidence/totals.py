@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from keelwatch.evidence.causes import KINDS, Kind
 from keelwatch.evidence.facts import Container
 from keelwatch.evidence.intervals import Intervals, total
-from keelwatch.evidence.observed import Covered, Seen
+from keelwatch.evidence.observed import Covered, Part, Seen
 
 SECOND = 1_000_000_000
 _DIGITS = 1_000_000
@@ -42,8 +41,8 @@ class Sum:
     observed: int = 0
     lossy: int = 0
     open: int = 0
-    missing: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, int] = field(default_factory=dict)  # by cause
+    lost: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Sum) -> None:
         """Add another one."""
@@ -51,10 +50,8 @@ class Sum:
         self.observed += other.observed
         self.lossy += other.lossy
         self.open += other.open
-        for cause, time in other.missing.items():
-            self.missing[cause] += time
-        for cause, time in other.lost.items():
-            self.lost[cause] += time
+        _add(self.missing, other.missing)
+        _add(self.lost, other.lost)
 
     @property
     def known(self) -> int:
@@ -72,9 +69,9 @@ class Sum:
             "percent": self.percent,
             "observed": seconds(self.observed),
             "with_loss": seconds(self.lossy),
-            "missing": {cause: seconds(time) for cause, time in self.missing.most_common()},
+            "missing": _by_time(self.missing),
             "open": seconds(self.open),
-            "losses": {cause: seconds(time) for cause, time in self.lost.most_common()},
+            "losses": _by_time(self.lost),
         }
 
 
@@ -90,12 +87,25 @@ def tally_of(found: Covered) -> Tally:
 
 def _sum_of(seen: Seen, ran: int) -> Sum:
     lossy = total(seen.lossy)
-    one = Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open))
-    for part in seen.missing:
-        one.missing[part.cause] += part.end - part.begin
-    for part in seen.lost:
-        one.lost[part.cause] += part.end - part.begin
-    return one
+    missing, lost = _by_cause(seen.missing), _by_cause(seen.lost)
+    return Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open), missing, lost)
+
+
+def _by_cause(parts: Iterable[Part]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in parts:
+        found[part.cause] = found.get(part.cause, 0) + part.end - part.begin
+    return found
+
+
+def _add(times: dict[str, int], more: dict[str, int]) -> None:
+    for cause, time in more.items():
+        times[cause] = times.get(cause, 0) + time
+
+
+def _by_time(times: dict[str, int]) -> dict[str, float]:
+    """Seconds, the most first."""
+    return {cause: seconds(time) for cause, time in sorted(times.items(), key=lambda item: -item[1])}
 
 
 @dataclass(slots=True)
