@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -403,3 +404,89 @@ def test_a_canary_that_fell_silent_misses_each_beat_since_then_and_one_that_ende
     [one] = world.report()["canaries"]
     assert one["logs"]["missing"] == []
     assert not one["running"]
+
+
+def hear(world: World, *, until: int, begin: int) -> None:
+    """A canary that runs since `begin` and was heard every minute until then; what says that it runs, too."""
+    world.lifecycle("container_started", begin, CANARY, taken_up=begin, kind="container", log="cri")
+    numbers = range(1, (until - begin) // INTERVAL + 1)
+    for table, row in (
+        ("logs", {"stream": "stdout", "message": "keelwatch-canary beat={} time=x program=x"}),
+        ("events", {"kind": "exec", "result": 0, "exe": "/tmp/keelwatch-canary-{}"}),
+    ):
+        world.recorder.write(table, [
+            {**CANARY.columns(), "time": begin + (number - 1) * INTERVAL,
+             **{name: str(value).format(number) for name, value in row.items()}}
+            for number in numbers
+        ])  # fmt: skip
+
+
+@pytest.mark.parametrize("since", ["3m", "10m", "40m", "2h"])
+def test_a_canary_that_is_silent_for_all_the_time_asked_about_misses_all_of_it(
+    world: World, since: str
+) -> None:
+    hear(world, begin=START, until=NOW - 50 * INTERVAL)
+    minutes = {"3m": 1, "10m": 8, "40m": 38, "2h": 49}[since]
+    [one] = world.report(since=since)["canaries"]
+    assert one["running"]
+    assert one["silent"] == (since != "2h")
+    for kind in ("events", "logs"):
+        assert minutes <= one[kind]["missing_count"] <= minutes + 1
+    assert world.report(since="1m")["canaries"][0]["due"] == 0  # nothing can be said of so short a time
+
+
+@pytest.mark.parametrize("since", ["3m", "10m", "59m", "2h"])
+@pytest.mark.parametrize("shift", [0, 1, 9, 31, 51, 59])
+def test_a_canary_that_gets_through_misses_nothing_whatever_time_is_asked_about(
+    world: World, since: str, shift: int
+) -> None:
+    hear(world, begin=START - shift * S, until=NOW)
+    for asked in ({"since": since}, {"since": since, "until": "2m"}):
+        [one] = world.report(**asked)["canaries"]
+        assert (one["logs"]["missing_count"], one["events"]["missing_count"], one["silent"]) == (0, 0, False)
+
+
+def test_a_canary_that_was_never_heard_is_missing_if_the_api_server_says_that_it_runs(world: World) -> None:
+    world.node("n1")
+    container = Container("keelwatch-canary", "img:1", container_id="d" * 64, state="running", started=START)
+    pod = world.pod("canary-n1", "n1", container, namespace="keelwatch")
+    world.pod("checkout-1", "n1", run("a" * 64))
+    [one] = world.report(since="10m", namespace="shop")["canaries"]
+    assert (one["node"], one["pod"], one["last"], one["silent"]) == ("n1", "canary-n1", None, True)
+    assert one["known_by"] == "kubernetes"
+    assert one["logs"]["missing"] == []  # nobody knows their numbers
+    assert one["logs"]["missing_count"] == one["events"]["missing_count"] == one["due"] == 8
+    assert world.report(since="10m", node="n2")["canaries"] == []
+    world.object(pod, event="deleted", time=NOW - 15 * INTERVAL)
+    assert world.report(since="10m")["canaries"] == []
+
+
+def test_a_canary_that_has_just_started_is_given_time(world: World) -> None:
+    for age, due in ((4, 0), (9, 4)):
+        hear(world, begin=NOW - age * INTERVAL - S, until=0)
+        assert world.report()["canaries"][0]["due"] == due
+        world.database.execute("TRUNCATE TABLE lifecycle")
+
+
+def test_a_silent_canary_is_a_gap_every_ten_minutes_for_as_long_as_it_is_silent(world: World) -> None:
+    """The hub starts anew in between: that makes no gap twice."""
+    hear(world, begin=START - INTERVAL, until=START)
+    clock = [START]
+    for span in (range(35), range(35, 65)):
+        watch = CanaryWatch(world.database, world.recorder.record_once, lambda: clock[0])
+        for minute in span:
+            clock[0] = START + minute * INTERVAL + S
+            watch.look()
+    for what in ("exec", "logs"):
+        gaps = world.database.query(
+            "SELECT toUnixTimestamp64Nano(from_time) AS begin, toUnixTimestamp64Nano(to_time) AS end, amount "
+            "FROM gaps WHERE what = {what:String} AND cause = 'canary_missing' ORDER BY from_time",
+            {"what": what},
+        )
+        assert len(gaps) <= 8
+        assert gaps[0]["begin"] <= START + INTERVAL
+        assert gaps[-1]["end"] >= START + 55 * INTERVAL
+        assert all(
+            abs(b["begin"] - (a["end"] - BOUND) - INTERVAL) <= INTERVAL // 2 for a, b in pairwise(gaps)
+        )
+        assert 54 <= sum(gap["amount"] for gap in gaps) <= 64

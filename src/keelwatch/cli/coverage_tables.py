@@ -60,7 +60,7 @@ def canary_rows(report: Record) -> list[list[Any]]:
     """One row for each canary."""
     return [
         [one["cluster"], one["node"], one["pod"], "running" if one["running"] else "ended",
-         age(one["last"]) if one["last"] else "never", one["due"], one["logs"]["arrived"],
+         age(one["last"]) if one["last"] else "not heard", one["due"], one["logs"]["arrived"],
          one["events"]["arrived"], one["logs"]["missing_count"] + one["events"]["missing_count"]]
         for one in report["canaries"]
     ]  # fmt: skip

@@ -97,6 +97,14 @@ class Fetch:
         count = -(-most // sql.PART) or 1
         return (sql.Part(number, count) for number in range(count))
 
+    def told(self, where: Where) -> list[Record]:
+        """What agents told of the containers of a name; few, so all at once."""
+        return self.rows(sql.watched(where), sql.MAX_CONTAINERS)
+
+    def listed(self, where: Where) -> list[Record]:
+        """What the API server told of them."""
+        return self.rows(sql.known(where), sql.MAX_CONTAINERS)
+
     def rows(self, query: Query, most: int) -> list[Record]:
         """All rows; raise QuestionError if there are more than `most`."""
         return list(self.stream(query, most))

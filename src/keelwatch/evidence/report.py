@@ -43,7 +43,6 @@ class Coverage:
     def __init__(
         self, database: Database, heard: Heard, policy: Policy, clock: Callable[[], int] = time.time_ns
     ) -> None:
-        self._database = database
         self._fetch = Fetch(database, heard)
         self._policy = policy
         self._clock = clock
@@ -88,7 +87,7 @@ class Coverage:
             "hub_down": _spans(facts.hub_down),
             "inventory_off": _spans(facts.inventory_off),
             "sequences": self._sequences.records(asked.where),
-            "canaries": canaries(self._database, asked.where, asked.now),
+            "canaries": canaries(self._fetch, asked.where, asked.now),
             "causes": MISSING,
         }
 

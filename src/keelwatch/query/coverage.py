@@ -32,13 +32,14 @@ _GONE = "('deleted', 'gone')"
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The time asked about, and where; empty means anywhere."""
+    """The time asked about, and where; empty means anywhere. `container` is a name, for containers only."""
 
     begin: int
     end: int
     cluster: str = ""
     namespace: str = ""
     node: str = ""
+    container: str = ""
 
     def conditions(self, *names: str) -> tuple[str, dict[str, Value]]:
         """The condition on these columns, and its parameters with the two times."""
@@ -147,6 +148,11 @@ def losses(where: Where) -> Query:
 def watched(where: Where, part: Part = EVERYTHING) -> Query:
     """Containers as agents told of them: a container can run more than once under its id."""
     sql, parameters = where.conditions("cluster", "node")
+    if where.container:  # names can become known late, so one record with it is enough
+        sql += (
+            " AND container_id IN (SELECT container_id FROM lifecycle WHERE container = {container:String})"
+        )
+        parameters["container"] = where.container
     # The workload's name can become known late, so that no row may be left out before they are grouped.
     after = " AND namespace_ = {namespace:String}" if where.namespace else ""
     parameters |= {"namespace": where.namespace} if where.namespace else {}
@@ -178,6 +184,10 @@ def watched(where: Where, part: Part = EVERYTHING) -> Query:
 def known(where: Where, part: Part = EVERYTHING) -> Query:
     """Containers as the API server told of them."""
     sql, parameters = where.conditions("cluster", "namespace", "node")
+    after = ""
+    if where.container:
+        sql += " AND position(containers, {container:String}) > 0"
+        after, parameters["container"] = " AND container_ = {container:String}", where.container
     plain = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "name", "uid")
     # Before anything is unpacked; the run before is named in `containers` only.
     theirs = f"arrayExists(id -> {part.of('id')}, container_ids) OR position(containers, 'previous_id') > 0"
@@ -197,7 +207,7 @@ def known(where: Where, part: Part = EVERYTHING) -> Query:
         f"WHERE kind = 'Pod' AND node != '' AND ({theirs}){sql})) "
         f"WHERE one.1 != '' AND {part.of('one.1')} GROUP BY container_id "
         "HAVING started > 0 AND started < {end:Int64} AND (finished = 0 OR finished > {begin:Int64}) "
-        f"AND (gone <= 0 OR gone > {{begin:Int64}}) LIMIT {MAX_CONTAINERS + 1} {_LARGE_BLOCKS}",
+        f"AND (gone <= 0 OR gone > {{begin:Int64}}){after} LIMIT {MAX_CONTAINERS + 1} {_LARGE_BLOCKS}",
         parameters,
     )
 

@@ -70,7 +70,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT",
               help="Exit with 1 if events or logs were observed without loss for less.")  # fmt: skip
 @click.option("--canary", is_flag=True, help="Show the canaries instead; with --fail-under, a beat that did"
-              " not arrive fails.")  # fmt: skip
+              " not arrive fails, so does a silent canary or none at all.")  # fmt: skip
 @output_option("table", "json", "yaml")
 def command(client: HubClient, fail_under: float | None, canary: bool, output: str, **given: Any) -> None:
     """Show for how much of the time that containers ran they were observed, and what is missing and why.
@@ -171,7 +171,9 @@ def _print_sequences(report: Record) -> None:
 
 def _print_canaries(report: Record) -> None:
     if not report["canaries"]:
-        sys.stderr.write("No canary was heard. The chart's value canary.enabled starts one on each node.\n")
+        sys.stderr.write(
+            "No canary ran in this time. The chart's value canary.enabled starts one on each node.\n"
+        )
         return
     heads = ("CLUSTER", "NODE", "POD", "STATE", "LAST", "DUE", "LINES", "PROGRAMS", "MISSING")
     print_table(heads, canary_rows(report))
@@ -190,3 +192,7 @@ def _judge_canaries(report: Record) -> None:
     missing = sum(one[kind]["missing_count"] for one in report["canaries"] for kind in ("events", "logs"))
     if missing or not report["canaries"]:
         raise CliError(f"{missing} beats of {len(report['canaries'])} canaries did not arrive", NOT_FOUND)
+    if not any(one["due"] for one in report["canaries"]):
+        raise CliError(
+            "no canary was due in this time, so nothing is proven; ask for some minutes", NOT_FOUND
+        )
