@@ -44,3 +44,32 @@ def test_a_canary_that_runs_and_is_silent_fails_the_command(hub: HubProcess) -> 
     short = coverage(hub, "--canary", "--since", "1m", "--fail-under", "100")
     assert short.returncode == 1
     assert "nothing is proven" in short.stderr
+
+
+def page(hub: HubProcess, path: str) -> str:
+    """A page of the console, as somebody sees it who has logged in."""
+    form = {"token": hub.token("admin")}
+    headers = {"Origin": hub.url}
+    answer = hub.pool.request_encode_body(
+        "POST", f"{hub.url}/login", fields=form, headers=headers, encode_multipart=False, redirect=False
+    )
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    shown = hub.pool.request("GET", f"{hub.url}{path}", headers={"Cookie": cookie}, redirect=False)
+    assert shown.status == 200, shown.data
+    return shown.data.decode()
+
+
+def test_a_time_without_the_hub_is_shown_with_its_begin_and_end(hub: HubProcess) -> None:
+    assert "the hub was not running" not in coverage(hub).stdout
+    hub.kill()
+    time.sleep(3)
+    hub.start()
+    [away] = hub.json("/api/v1/coverage")["hub_down"]
+    said = coverage(hub).stdout
+    row = next(line for line in said.splitlines() if "the hub was not running" in line)
+    assert away["from"][11:19] in row
+    assert away["to"][11:19] in row
+    shown = page(hub, "/coverage")
+    assert "hub_down" in shown
+    assert away["from"][11:19] in shown
+    assert "not heard" in shown  # the canary of the test before

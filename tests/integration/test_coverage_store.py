@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import randbytes
 from typing import Any
 
 import orjson
 import pytest
+import zstandard
 
 from keelwatch.evidence.canary import BOUND, INTERVAL
 from keelwatch.evidence.canary_watch import SETTLING, CanaryWatch
@@ -21,12 +23,16 @@ from keelwatch.evidence.signs import Sign, SignKeeper
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.objects import Container, KubeObject
 from keelwatch.inventory.rows import Resolved, to_row
-from keelwatch.model.batch import TABLES
+from keelwatch.kit import clock
+from keelwatch.model.batch import TABLES, decode_frame
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
 from keelwatch.query import coverage as sql
 from keelwatch.query.coverage import Where
 from keelwatch.query.errors import QuestionError
+from keelwatch.query.times import rfc3339
+from keelwatch.ship.draft import Draft
+from keelwatch.ship.spool import Spool
 from keelwatch.store.chdb import EmbeddedDatabase
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
@@ -336,6 +342,71 @@ def test_signs_of_life_outlive_the_hub(world: World) -> None:
     assert keeper.keep() == 0  # it did not move
     assert world.causes("a" * 64) == []
     assert world.report()["total"]["events"]["open"] == pytest.approx(10, abs=0.01)
+
+
+def cut_off(world: World, begin: int, end: int) -> None:
+    """The hub hears of the agent until `begin`, and again at `end`; in between it starts anew."""
+    heard = [Sign(world.recorder.spool, "n1", begin / S)]
+    assert SignKeeper(lambda: heard, world.recorder.write).keep() == 1
+    heard = [Sign(world.recorder.spool, "n1", end / S)]
+    coverage = Coverage(world.database, dict, Policy(), lambda: NOW)
+    assert SignKeeper(lambda: heard, world.recorder.write, coverage.signs).keep() == 1
+
+
+def test_a_node_that_was_cut_off_from_the_hub_is_told_from_one_whose_agent_was_down(world: World) -> None:
+    world.agent("n1", START)
+    world.took_up("a" * 64, "n1", START)
+    cut_off(world, START + 600 * S, START + 1500 * S)
+    report = world.report()
+    [one] = report["cut_off"]
+    assert (one["cluster"], one["node"], one["seconds"]) == ("prod", "n1", 900)
+    assert report["total"]["percent"] == 100
+    assert not report["total"]["events"]["missing"]
+    hub_down = Gap("hub", "hub_down", START + 600 * S, START + 1100 * S, 500, "seconds", Identity())
+    down = Gap(
+        "all", "agent_down", START + 1200 * S, START + 1490 * S, 1, "intervals", Identity("prod", "n1")
+    )
+    world.recorder.record([hub_down])
+    report = world.report()
+    assert [(one["seconds"]) for one in report["cut_off"]] == [400]
+    assert len(report["hub_down"]) == 1
+    assert report["total"]["percent"] == 100
+    world.recorder.record([down])
+    report = world.report()
+    assert report["cut_off"] == []  # what is left is no longer than a sign of life may take
+    assert report["total"]["events"]["missing"] == {"agent_down": 290}
+
+
+def test_what_a_full_spool_dropped_while_the_hub_was_away_is_a_loss_of_that_time(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real spool: the hub is away, it fills up, events are dropped; then the hub comes back."""
+    world.agent("n1", START)
+    world.took_up("a" * 64, "n1", START)
+    cut_off(world, START + 600 * S, START + 1500 * S)
+    now = [START + 700 * S]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    spool = Spool(tmp_path / "spool", Identity("prod", "n1"), limit=1 << 20)
+    while not spool.losses:
+        spool.append([Draft("events", "2026-09-21", 1, "rows", randbytes(1 << 15))])
+    now[0] += 60 * S
+    spool.append([Draft("events", "2026-09-21", 1, "rows", randbytes(1 << 16))])
+    spool.flush()
+    for frame in spool.pending(1 << 30, "prompt"):
+        header, body, _ = decode_frame(memoryview(frame), 0)
+        lines = zstandard.ZstdDecompressor().decompressobj().decompress(body).splitlines()
+        world.recorder.write(header.table, [orjson.loads(line) for line in lines])
+    spool.close()
+    report = world.report()
+    [one] = report["containers"]
+    assert {part["cause"] for part in one["events"]["with_loss"]} == {"spool_full"}
+    assert one["events"]["with_loss"][0]["from"] == rfc3339(START + 700 * S)
+    assert one["events"]["with_loss"][-1]["to"][:19] == rfc3339(START + 760 * S)[:19]
+    assert not one["events"]["missing"]
+    assert not one["logs"]["with_loss"]  # logs wait in their files
+    assert [(cut["from"], cut["to"]) for cut in report["cut_off"]] == [
+        (rfc3339(START + 600 * S), rfc3339(START + 1500 * S))
+    ]
 
 
 def test_holes_in_the_sequence(world: World) -> None:

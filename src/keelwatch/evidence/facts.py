@@ -14,6 +14,11 @@ NodeKey = tuple[str, str]
 """Cluster and name."""
 
 
+PATIENCE = 120_000_000_000
+"""How long an agent may be silent before what it should have seen counts as missing. It says that it is
+there every 30 seconds, and comes back to a hub that was away within a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
     """Records that were lost, as agent or hub counted them: of a container, a pod, or else a whole node."""
@@ -53,6 +58,15 @@ class Watch:
     blind: str = ""  # why the sensor is off, as the agent said
     logs: Intervals = NOTHING
     agents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A stretch in which a node's agent ran, and the hub, too, but did not hear of it."""
+
+    node: NodeKey
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)

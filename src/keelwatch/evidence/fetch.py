@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from keelwatch.evidence import gather
-from keelwatch.evidence.facts import Container, Node, NodeKey, Watch
+from keelwatch.evidence.facts import Container, CutOff, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import NOTHING, Intervals, union
 from keelwatch.evidence.losses import Losses
 from keelwatch.query import coverage as sql
@@ -39,6 +39,7 @@ class Facts:
     inventories: frozenset[str] = frozenset()
     listening: int = 0  # since when the hub runs
     hub_down: Intervals = NOTHING
+    cut_off: tuple[CutOff, ...] = ()
     inventory_off: Intervals = NOTHING
 
 
@@ -55,22 +56,26 @@ class Fetch:
         lost = Losses(self.rows(sql.losses(where), sql.MAX_LOSSES))
         listed = self.rows(sql.nodes(where), sql.MAX_NODES)
         labels = self.rows(sql.namespaces(where), sql.MAX_NAMESPACES)
+        nodes = gather.nodes(listed, watched, lost)
+        hub_down = self._spans("hub_down", where)
+        silences = self.rows(sql.silences(where, gather.CUT_OFF), sql.MAX_SPANS)
         return Facts(
             begin=where.begin,
             end=where.end,
             now=now,
-            nodes=gather.nodes(listed, watched, lost),
+            nodes=nodes,
             losses=lost,
             labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
             inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
             listening=listening,
-            hub_down=self._spans("hub_down", where),
+            hub_down=hub_down,
+            cut_off=tuple(gather.cut_off(silences, nodes, hub_down)),
             inventory_off=self._spans("inventory_off", where),
         )
 
     def watches(self, where: Where) -> dict[NodeKey, Watch]:
         """Who watched each node."""
-        signs = {str(row["agent"]): int(row["last"]) for row in self.rows(sql.signs(where), sql.MAX_AGENTS)}
+        signs = self.signs(where.end)
         for spool, seconds in self._heard().items():
             signs[spool] = max(signs.get(spool, 0), min(int(seconds * 1e9), where.end))
         return gather.watches(
@@ -78,6 +83,11 @@ class Fetch:
             self.rows(sql.outages(where), sql.MAX_OUTAGES),
             signs,
         )
+
+    def signs(self, until: int) -> dict[str, int]:
+        """When each agent was last heard of before that, by spool."""
+        rows = self.rows(sql.signs(Where(until, until)), sql.MAX_AGENTS)
+        return {str(row["agent"]): int(row["last"]) for row in rows}
 
     def containers(self, where: Where, nodes: Mapping[NodeKey, Node]) -> Iterator[Container]:
         """Each container that ran within the time; raise QuestionError if they are too many."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keelwatch.evidence.facts import Container, Node, NodeKey, Watch
+from keelwatch.evidence.facts import PATIENCE, Container, CutOff, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import (
     END,
     NOTHING,
@@ -24,6 +24,8 @@ from keelwatch.evidence.losses import Losses
 SECOND = 1_000_000_000
 SAME_START = 2 * SECOND
 """The API server tells starts in whole seconds; the runtime's own time within this is the same start."""
+CUT_OFF = PATIENCE + 60 * SECOND
+"""The least silence that is said to be one: signs of life are kept once a minute."""
 GOODBYE = 30 * SECOND
 """How long an agent that says that it stops may still be heard of: it sends what is left."""
 
@@ -118,6 +120,21 @@ def nodes(listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Losses)
         )  # fmt: skip
     for key, watch in watched.items():
         found.setdefault(key, Node(*key, watch=watch, losses=lost.of_node(key)))
+    return found
+
+
+def cut_off(silences: Iterable[Row], known: Mapping[NodeKey, Node], hub_down: Intervals) -> list[CutOff]:
+    """When agents ran and the hub, too, and nothing was heard: something between them was away."""
+    watches_ = ((node.key, node.watch) for node in known.values() if node.watch)
+    by_spool = {spool: (key, watch) for key, watch in watches_ for spool in watch.agents}
+    found = []
+    for row in silences:
+        if (theirs := by_spool.get(str(row["agent"]))) is None:
+            continue
+        key, watch = theirs
+        silent = subtract(interval(int(row["begin_"]), int(row["end_"])), hub_down)
+        pieces = intersect(silent, watch.up)
+        found += [CutOff(key, begin, end) for begin, end in pieces if end - begin > CUT_OFF]
     return found
 
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from keelwatch.evidence.causes import KINDS, OPEN, ROTATED, Kind
-from keelwatch.evidence.facts import Container, Loss, Node, NodeKey, Watch
+from keelwatch.evidence.facts import PATIENCE, Container, Loss, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import (
     BEGINNING,
     END,
@@ -28,9 +28,6 @@ from keelwatch.evidence.intervals import (
 )
 
 SECOND = 1_000_000_000
-PATIENCE = 120 * SECOND
-"""How long an agent may be silent before what it should have seen counts as missing. It says that it is
-there every 30 seconds, and comes back to a hub that was away within a minute."""
 GRACE = 10 * SECOND
 """How long an agent may take to take up a container's log before it counts as not followed."""
 POINT = 1_000_000

@@ -14,13 +14,13 @@ from typing import Any
 
 from keelwatch.evidence.canary import canaries
 from keelwatch.evidence.causes import MISSING
-from keelwatch.evidence.facts import Container, Node
+from keelwatch.evidence.facts import Container, CutOff, Node
 from keelwatch.evidence.fetch import Facts, Fetch, Heard
 from keelwatch.evidence.intervals import Intervals
 from keelwatch.evidence.observed import Covered, Moment, Reckoner, silence
 from keelwatch.evidence.question import Question, read
 from keelwatch.evidence.sequence import Sequences
-from keelwatch.evidence.totals import Rollup, Tally, container_record, stretches, tally_of
+from keelwatch.evidence.totals import Rollup, Tally, container_record, seconds, stretches, tally_of
 from keelwatch.query.times import rfc3339
 from keelwatch.store.database import Database
 
@@ -49,6 +49,10 @@ class Coverage:
         self._listening = clock()
         self._lock = threading.Lock()
         self._sequences = Sequences(database)
+
+    def signs(self) -> dict[str, float]:
+        """When each agent was last heard of, as far as that is stored: spool → seconds since the epoch."""
+        return {spool: time / 1e9 for spool, time in self._fetch.signs(self._clock()).items()}
 
     def report(self, given: dict[str, str]) -> Record:
         """The answer of `GET /api/v1/coverage`; raise QuestionError."""
@@ -85,6 +89,7 @@ class Coverage:
             "node_count": len(nodes),
             "unwatched_nodes": sum(1 for node in nodes if node["state"] not in ("watched", "windows_node")),
             "hub_down": _spans(facts.hub_down),
+            "cut_off": [_cut_record(one) for one in facts.cut_off],
             "inventory_off": _spans(facts.inventory_off),
             "sequences": self._sequences.records(asked.where),
             "canaries": canaries(self._fetch, asked.where, asked.now),
@@ -110,6 +115,12 @@ def covered(
 
 def _spans(found: Intervals) -> list[Record]:
     return [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in found]
+
+
+def _cut_record(one: CutOff) -> Record:
+    cluster, node = one.node
+    times = {"from": rfc3339(one.begin), "to": rfc3339(one.end), "seconds": seconds(one.end - one.begin)}
+    return {"cluster": cluster, "node": node, **times}
 
 
 def _moment(facts: Facts, sandboxes: frozenset[str]) -> Moment:

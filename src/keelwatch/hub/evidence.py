@@ -20,7 +20,7 @@ class EvidenceService:
     def __init__(self, database: Database, intake: Intake, policy: Policy) -> None:
         self._intake = intake
         self.coverage = Coverage(database, self._heard, policy)
-        self._keeper = SignKeeper(self.signs, intake.recorder.write)
+        self._keeper = SignKeeper(self.signs, intake.recorder.write, self.coverage.signs)
         self._canaries = CanaryWatch(database, intake.recorder.record_once, heard=self._heard)
 
     def start(self) -> None:

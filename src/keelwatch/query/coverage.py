@@ -129,6 +129,17 @@ def spans(cause: str, where: Where) -> Query:
     )
 
 
+def silences(where: Where, longer: int) -> Query:
+    """Intervals longer than that in which the hub heard nothing of an agent, and then did again."""
+    _, parameters = where.conditions()
+    return Query(
+        "SELECT agent, toUnixTimestamp64Nano(from_time) AS begin_, toUnixTimestamp64Nano(time) AS end_ "
+        f"FROM agent_signs WHERE from_time < {_moment('end')} AND time > {_moment('begin')} "
+        f"AND end_ - begin_ > {{longer:Int64}} ORDER BY begin_ LIMIT {MAX_SPANS}",
+        {**parameters, "longer": longer},
+    )
+
+
 def losses(where: Where) -> Query:
     """What agents and hub counted as lost, joined by minute: a flood is one row a minute."""
     sql, parameters = where.of_gaps()

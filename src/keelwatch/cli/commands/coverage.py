@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from keelwatch.cli.client import HubClient
-from keelwatch.cli.coverage_tables import canary_rows, missing_rows, node_rows, percent_text, total_line
+from keelwatch.cli.coverage_tables import (
+    away_rows,
+    canary_rows,
+    missing_rows,
+    node_rows,
+    percent_text,
+    total_line,
+)
 from keelwatch.cli.errors import NOT_FOUND, CliError
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client
 from keelwatch.cli.output import Record, emit, print_json, print_table, print_yaml, styled
@@ -109,6 +116,11 @@ def _print(report: Record) -> None:
         "Missing, the longest first",
         ("FROM (UTC)", "TO (UTC)", "WHAT", "LENGTH", "WORKLOAD", "CONTAINER", "NODE", "CAUSE"),
         missing_rows(report),
+    )
+    _print_part(
+        "Hub or network away; agents kept their records meanwhile",
+        ("FROM (UTC)", "TO (UTC)", "NODE", "WHAT"),
+        away_rows(report),
     )
     _print_sequences(report)
 
