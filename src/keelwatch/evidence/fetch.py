@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import orjson
@@ -123,7 +124,7 @@ class Fetch:
         """Row by row, because 100,000 of them are a hundred megabytes."""
         count = 0
         for block in self._database.lines(query.sql, query.parameters):
-            for line in block.splitlines():
+            for line in BytesIO(block):  # not all lines at once: a block can be large
                 count += 1
                 if count > most:
                     raise too_many(most)

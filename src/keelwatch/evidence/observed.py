@@ -220,12 +220,15 @@ def paint(layers: Iterable[Layer]) -> Painting:
 
 def _cut(kind: Kind, ran: Intervals, painting: Painting, node: Node) -> Seen:
     seen = Seen(observed=intersect(ran, painting.rest))
+    if not ran:
+        return seen
+    low, high = ran[0][0], ran[-1][1]
     for cause, where in painting.layers:
+        if where[0][0] >= high or where[-1][1] <= low:
+            continue  # most causes hold at other times
         taken = intersect(ran, where)
-        if not taken:
-            continue
         if cause == OPEN:
-            seen.open = union(seen.open + taken)
+            seen.open = union(seen.open + taken) if seen.open else taken
         else:
             detail = node.watch.blind if cause == "sensor_off" and node.watch else ""
             seen.missing += [Part(kind, begin, end, cause, detail) for begin, end in taken]

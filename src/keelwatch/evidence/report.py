@@ -20,7 +20,7 @@ from keelwatch.evidence.intervals import Intervals
 from keelwatch.evidence.observed import Covered, Moment, Reckoner, silence
 from keelwatch.evidence.question import Question, read
 from keelwatch.evidence.sequence import Sequences
-from keelwatch.evidence.totals import Rollup, Tally, container_record, seconds, stretches, tally_of
+from keelwatch.evidence.totals import Tally, Totals, container_record, seconds, stretches, tally_of
 from keelwatch.query.times import rfc3339
 from keelwatch.store.database import Database
 
@@ -62,14 +62,12 @@ class Coverage:
             return self._report(asked, facts)
 
     def _report(self, asked: Question, facts: Facts) -> Record:
-        rollup, clusters, worst = Rollup(asked.by), Rollup("cluster"), _Worst(asked.limit)
+        totals, worst = Totals(asked.by, asked.limit), _Worst(asked.limit)
         ran = self._fetch.containers(asked.where, facts.nodes)
         for found in covered(asked, facts, ran, self._policy.sandboxes):
             tally = tally_of(found)
-            rollup.add(found.container, tally)
-            clusters.add(found.container, tally)
+            totals.add(found.container, tally)
             worst.add(found, tally)
-        groups, count = rollup.records(asked.limit)
         containers = worst.records()
         at = _moment(facts, self._policy.sandboxes)
         nodes = [_node_record(node, at) for node in _by_worry(facts.nodes.values(), at)]
@@ -79,10 +77,7 @@ class Coverage:
             "by": asked.by,
             "scope": asked.scope.selector or "all",
             "inventories": sorted(facts.inventories),
-            "total": rollup.total().record(),
-            "clusters": clusters.records(1000)[0],
-            "groups": groups,
-            "group_count": count,
+            **totals.records(),
             "missing": stretches(containers, asked.limit),
             "containers": containers,
             "nodes": nodes[:_MOST_NODES],
@@ -136,7 +131,7 @@ class _Worst:
 
     def add(self, found: Covered, tally: Tally) -> None:
         """Keep it if it is one of the worst."""
-        missed = sum(one.lossy + sum(one.missing.values()) for one in tally.values())
+        missed = sum([one.lossy + sum(one.missing.values()) for one in tally.values()])
         entry = (missed, found.container.container_id, found)
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)

@@ -50,8 +50,10 @@ class Sum:
         self.observed += other.observed
         self.lossy += other.lossy
         self.open += other.open
-        _add(self.missing, other.missing)
-        _add(self.lost, other.lost)
+        if other.missing:
+            _add(self.missing, other.missing)
+        if other.lost:
+            _add(self.lost, other.lost)
 
     @property
     def known(self) -> int:
@@ -151,17 +153,27 @@ class Group:
 class Rollup:
     """Adds up by some names; the groups with the least coverage come first."""
 
-    def __init__(self, by: str) -> None:
-        self._names = GROUPS[by]
+    def __init__(self, *names: str) -> None:
+        self._names = names
         self._groups: dict[tuple[str, ...], Group] = {}
 
     def add(self, one: Container, tally: Tally) -> None:
         """Add one container to its group."""
-        values = tuple(getattr(one, name) for name in self._names)
+        self.group(tuple([getattr(one, name) for name in self._names])).add(tally)
+
+    def group(self, values: tuple[str, ...]) -> Group:
+        """The group of that name."""
         group = self._groups.get(values)
         if group is None:
             group = self._groups[values] = Group(dict(zip(self._names, values, strict=True)))
-        group.add(tally)
+        return group
+
+    def by(self, *names: str) -> Rollup:
+        """The same by fewer names."""
+        found = Rollup(*names)
+        for group in self._groups.values():
+            found.group(tuple(group.names[name] for name in names)).merge(group)
+        return found
 
     def total(self) -> Group:
         """All groups together."""
@@ -172,8 +184,71 @@ class Rollup:
 
     def records(self, most: int) -> tuple[list[Record], int]:
         """The first `most` groups, and how many there are."""
-        ordered = sorted(self._groups.items(), key=lambda item: (_rank(item[1]), item[0]))
+        ordered = sorted(self._groups.items(), key=_order)
         return [group.record() for _, group in ordered[:most]], len(ordered)
+
+
+class Singles:
+    """Groups of one container each, of which only the `most` with the least coverage are held."""
+
+    def __init__(self, *names: str, most: int) -> None:
+        self._names = names
+        self._most = most
+        self._found: list[tuple[tuple[str, ...], Group]] = []
+        self.count = 0
+
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add a container that was not added before."""
+        self.count += 1
+        values = tuple([getattr(one, name) for name in self._names])
+        group = Group(dict(zip(self._names, values, strict=True)))
+        group.add(tally)
+        self._found.append((values, group))
+        if len(self._found) > 2 * self._most + 1000:
+            self._cut()
+
+    def records(self) -> list[Record]:
+        """The groups."""
+        self._cut()
+        return [group.record() for _, group in self._found]
+
+    def _cut(self) -> None:
+        self._found = sorted(self._found, key=_order)[: self._most]
+
+
+class Totals:
+    """Everything that is added up for one answer: its groups, the clusters, the total."""
+
+    def __init__(self, by: str, most: int) -> None:
+        self._most = most
+        self._names = GROUPS[by]
+        self._singles = Singles(*self._names, most=most) if by == "container" else None
+        self._rollup = (
+            Rollup("cluster") if self._singles else Rollup(*dict.fromkeys((*self._names, "cluster")))
+        )
+
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add one container."""
+        self._rollup.add(one, tally)
+        if self._singles:
+            self._singles.add(one, tally)
+
+    def records(self) -> Record:
+        """As the API shows it: `total`, `clusters`, `groups`, `group_count`."""
+        if self._singles:
+            groups, count = self._singles.records(), self._singles.count
+        else:
+            groups, count = self._rollup.by(*self._names).records(self._most)
+        return {
+            "total": self._rollup.total().record(),
+            "clusters": self._rollup.by("cluster").records(1000)[0],
+            "groups": groups,
+            "group_count": count,
+        }
+
+
+def _order(item: tuple[tuple[str, ...], Group]) -> tuple[float, tuple[str, ...]]:
+    return _rank(item[1]), item[0]
 
 
 def _rank(group: Group) -> float:
