@@ -22,6 +22,7 @@ BENCHMARKS = {
     "idle": "bench.idle",
     "many-agents": "bench.many_agents",
     "many-pods": "bench.many_pods",
+    "coverage": "bench.coverage",
 }
 OUT = Path(__file__).parent / "out"
 

@@ -27,6 +27,7 @@ class Settings:
     cluster_pods: int = 30_000
     churn_rate: float = 50.0
     churn_seconds: float = 120.0
+    covered_containers: int = 300_000
 
 
 FULL = Settings()
@@ -49,4 +50,5 @@ QUICK = Settings(
     cluster_pods=1000,
     churn_rate=20.0,
     churn_seconds=10.0,
+    covered_containers=4000,
 )

@@ -5,25 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from random import randbytes
 from typing import Any
 
 import orjson
 import pytest
+import zstandard
 
 from keelwatch.evidence.canary import BOUND, INTERVAL
 from keelwatch.evidence.canary_watch import SETTLING, CanaryWatch
+from keelwatch.evidence.fetch import Fetch
 from keelwatch.evidence.report import Coverage, Policy
 from keelwatch.evidence.sequence import Sequences
 from keelwatch.evidence.signs import Sign, SignKeeper
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.inventory.objects import Container, KubeObject
 from keelwatch.inventory.rows import Resolved, to_row
-from keelwatch.model.batch import TABLES
+from keelwatch.kit import clock
+from keelwatch.model.batch import TABLES, decode_frame
 from keelwatch.model.gap import Gap
 from keelwatch.model.identity import Identity
+from keelwatch.query import coverage as sql
 from keelwatch.query.coverage import Where
 from keelwatch.query.errors import QuestionError
+from keelwatch.query.times import rfc3339
+from keelwatch.ship.draft import Draft
+from keelwatch.ship.spool import Spool
 from keelwatch.store.chdb import EmbeddedDatabase
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
@@ -83,9 +92,10 @@ class World:
         }
         self.recorder.write("lifecycle", [row])
 
-    def took_up(self, container_id: str, node: str, at: int, **detail: Any) -> None:
-        known = {"kind": "container", "log": "cri", "taken_up": at + S, "log_files": 1} | detail
-        self.lifecycle("container_started", at, Identity("prod", node, container_id=container_id), **known)
+    def took_up(self, container_id: str, node: str, at: int, **names: Any) -> None:
+        known = {"kind": "container", "log": "cri", "taken_up": at + S, "log_files": 1}
+        whose = Identity("prod", node, container_id=container_id, **names)
+        self.lifecycle("container_started", at, whose, **known)
 
     def report(self, *, scope: str = "", **asked: str) -> dict[str, Any]:
         times = iter([START])  # when the hub started, and since then it is NOW
@@ -215,6 +225,38 @@ def test_filters_and_groups(world: World) -> None:
     assert (len(limited["groups"]), limited["group_count"], len(limited["containers"])) == (1, 2, 1)
 
 
+def test_an_answer_in_parts_is_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    before = dict(previous_id="f" * 64, previous_started=START, previous_finished=START + 600 * S)
+    for number in range(12):
+        again = before if number == 0 else {}
+        world.pod(f"checkout-{number}", "n1", run(f"{number:064}", START + 610 * S, **again))
+        if number % 2:
+            world.took_up(f"{number:064}", "n1", START + 610 * S)
+    world.took_up("e" * 64, "n1", START)
+    for by in ("workload", "container"):
+        whole = world.report(by=by)
+        with monkeypatch.context() as small:
+            small.setattr(sql, "PART", 2)
+            assert len(list(Fetch(world.database, dict)._parts(Where(START, NOW)))) > 5
+            assert world.report(by=by) == whole
+    assert whole["total"]["containers"] == 14
+
+
+def test_more_containers_than_can_be_answered_are_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        world.pod(f"checkout-{number}", "n1", run(f"{number:064}"))
+    monkeypatch.setattr(sql, "PART", 1)
+    monkeypatch.setattr(sql, "MAX_CONTAINERS", 3)
+    assert world.report()["total"]["containers"] == 3
+    monkeypatch.setattr(sql, "MAX_CONTAINERS", 2)
+    with pytest.raises(QuestionError, match="more than 2 rows"):
+        world.report()
+
+
 @pytest.mark.parametrize(
     "asked",
     [{"by": "x"}, {"since": "tomorrow"}, {"limit": "-1"}, {"nonsense": "1"}, {"scope": "a b"},
@@ -242,6 +284,53 @@ def test_losses_of_the_hub_and_the_agent_are_apart_from_what_was_observed(world:
     assert total["complete"] == 0
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"pod_uid": "u1"},
+        {"namespace": "shop", "pod": "cart-0"},
+        {"namespace": "shop", "pod": "cart-0", "pod_uid": "u1"},
+    ],
+)
+def test_a_loss_of_one_pod_is_none_of_its_neighbours(world: World, names: dict[str, str]) -> None:
+    world.agent("n1", START - 60 * S)
+    for number in range(3):
+        pod = {"namespace": "shop", "pod": f"cart-{number}", "pod_uid": f"u{number + 1}"}
+        world.took_up(f"{number:064}", "n1", START, **pod)
+    whose = Identity("prod", "n1", **names)  # type: ignore[arg-type]  # all of them are text
+    world.recorder.record([Gap("logs", "log_vanished", START + 60 * S, START + 60 * S, 9, "bytes", whose)])
+    lossy = {one["container_id"] for one in world.report()["containers"] if one["logs"]["with_loss"]}
+    assert lossy == {f"{0:064}"}
+
+
+def test_a_loss_of_a_pod_that_only_the_api_server_knows_finds_it_by_either_name(world: World) -> None:
+    world.node("n1")
+    world.agent("n1", START - 60 * S)
+    for name in ("cart-0", "cart-1"):
+        world.pod(name, "n1", run(name[-1] * 64))
+    for names in ({"pod_uid": "uid-cart-0"}, {"namespace": "shop", "pod": "cart-0"}):
+        whose = Identity("prod", "n1", **names)  # type: ignore[arg-type]  # all of them are text
+        world.recorder.record([Gap("exec", "ring_full", START + 60 * S, START + 61 * S, 9, "events", whose)])
+        lossy = {one["container_id"] for one in world.report()["containers"] if one["events"]["with_loss"]}
+        assert lossy == {"0" * 64}
+        world.database.execute("TRUNCATE TABLE gaps")
+
+
+@pytest.mark.parametrize("cluster", ["", "prod"])
+@pytest.mark.parametrize("cause", ["sequence", "rejected", "row_count"])
+def test_the_hubs_losses_count_in_their_cluster_though_it_does_not_always_know_it(
+    world: World, cause: str, cluster: str
+) -> None:
+    world.agent("n1", START - 60 * S)
+    world.took_up("a" * 64, "n1", START)
+    whose = Identity(cluster=cluster, node="n1")
+    world.recorder.record([Gap("events", cause, START + 10 * S, START + 20 * S, 2, "batches", whose)])
+    for asked in ({}, {"cluster": "prod"}, {"node": "n1"}, {"cluster": "prod", "node": "n1"}):
+        total = world.report(**asked)["total"]
+        assert total["events"]["losses"] == {cause: 10}, asked
+        assert total["percent"] < 100
+
+
 def test_signs_of_life_outlive_the_hub(world: World) -> None:
     world.agent("n1", START)
     world.took_up("a" * 64, "n1", START)
@@ -253,6 +342,71 @@ def test_signs_of_life_outlive_the_hub(world: World) -> None:
     assert keeper.keep() == 0  # it did not move
     assert world.causes("a" * 64) == []
     assert world.report()["total"]["events"]["open"] == pytest.approx(10, abs=0.01)
+
+
+def cut_off(world: World, begin: int, end: int) -> None:
+    """The hub hears of the agent until `begin`, and again at `end`; in between it starts anew."""
+    heard = [Sign(world.recorder.spool, "n1", begin / S)]
+    assert SignKeeper(lambda: heard, world.recorder.write).keep() == 1
+    heard = [Sign(world.recorder.spool, "n1", end / S)]
+    coverage = Coverage(world.database, dict, Policy(), lambda: NOW)
+    assert SignKeeper(lambda: heard, world.recorder.write, coverage.signs).keep() == 1
+
+
+def test_a_node_that_was_cut_off_from_the_hub_is_told_from_one_whose_agent_was_down(world: World) -> None:
+    world.agent("n1", START)
+    world.took_up("a" * 64, "n1", START)
+    cut_off(world, START + 600 * S, START + 1500 * S)
+    report = world.report()
+    [one] = report["cut_off"]
+    assert (one["cluster"], one["node"], one["seconds"]) == ("prod", "n1", 900)
+    assert report["total"]["percent"] == 100
+    assert not report["total"]["events"]["missing"]
+    hub_down = Gap("hub", "hub_down", START + 600 * S, START + 1100 * S, 500, "seconds", Identity())
+    down = Gap(
+        "all", "agent_down", START + 1200 * S, START + 1490 * S, 1, "intervals", Identity("prod", "n1")
+    )
+    world.recorder.record([hub_down])
+    report = world.report()
+    assert [(one["seconds"]) for one in report["cut_off"]] == [400]
+    assert len(report["hub_down"]) == 1
+    assert report["total"]["percent"] == 100
+    world.recorder.record([down])
+    report = world.report()
+    assert report["cut_off"] == []  # what is left is no longer than a sign of life may take
+    assert report["total"]["events"]["missing"] == {"agent_down": 290}
+
+
+def test_what_a_full_spool_dropped_while_the_hub_was_away_is_a_loss_of_that_time(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real spool: the hub is away, it fills up, events are dropped; then the hub comes back."""
+    world.agent("n1", START)
+    world.took_up("a" * 64, "n1", START)
+    cut_off(world, START + 600 * S, START + 1500 * S)
+    now = [START + 700 * S]
+    monkeypatch.setattr(clock, "now", lambda: now[0])
+    spool = Spool(tmp_path / "spool", Identity("prod", "n1"), limit=1 << 20)
+    while not spool.losses:
+        spool.append([Draft("events", "2026-09-21", 1, "rows", randbytes(1 << 15))])
+    now[0] += 60 * S
+    spool.append([Draft("events", "2026-09-21", 1, "rows", randbytes(1 << 16))])
+    spool.flush()
+    for frame in spool.pending(1 << 30, "prompt"):
+        header, body, _ = decode_frame(memoryview(frame), 0)
+        lines = zstandard.ZstdDecompressor().decompressobj().decompress(body).splitlines()
+        world.recorder.write(header.table, [orjson.loads(line) for line in lines])
+    spool.close()
+    report = world.report()
+    [one] = report["containers"]
+    assert {part["cause"] for part in one["events"]["with_loss"]} == {"spool_full"}
+    assert one["events"]["with_loss"][0]["from"] == rfc3339(START + 700 * S)
+    assert one["events"]["with_loss"][-1]["to"][:19] == rfc3339(START + 760 * S)[:19]
+    assert not one["events"]["missing"]
+    assert not one["logs"]["with_loss"]  # logs wait in their files
+    assert [(cut["from"], cut["to"]) for cut in report["cut_off"]] == [
+        (rfc3339(START + 600 * S), rfc3339(START + 1500 * S))
+    ]
 
 
 def test_holes_in_the_sequence(world: World) -> None:
@@ -321,3 +475,89 @@ def test_a_canary_that_fell_silent_misses_each_beat_since_then_and_one_that_ende
     [one] = world.report()["canaries"]
     assert one["logs"]["missing"] == []
     assert not one["running"]
+
+
+def hear(world: World, *, until: int, begin: int) -> None:
+    """A canary that runs since `begin` and was heard every minute until then; what says that it runs, too."""
+    world.lifecycle("container_started", begin, CANARY, taken_up=begin, kind="container", log="cri")
+    numbers = range(1, (until - begin) // INTERVAL + 1)
+    for table, row in (
+        ("logs", {"stream": "stdout", "message": "keelwatch-canary beat={} time=x program=x"}),
+        ("events", {"kind": "exec", "result": 0, "exe": "/tmp/keelwatch-canary-{}"}),
+    ):
+        world.recorder.write(table, [
+            {**CANARY.columns(), "time": begin + (number - 1) * INTERVAL,
+             **{name: str(value).format(number) for name, value in row.items()}}
+            for number in numbers
+        ])  # fmt: skip
+
+
+@pytest.mark.parametrize("since", ["3m", "10m", "40m", "2h"])
+def test_a_canary_that_is_silent_for_all_the_time_asked_about_misses_all_of_it(
+    world: World, since: str
+) -> None:
+    hear(world, begin=START, until=NOW - 50 * INTERVAL)
+    minutes = {"3m": 1, "10m": 8, "40m": 38, "2h": 49}[since]
+    [one] = world.report(since=since)["canaries"]
+    assert one["running"]
+    assert one["silent"] == (since != "2h")
+    for kind in ("events", "logs"):
+        assert minutes <= one[kind]["missing_count"] <= minutes + 1
+    assert world.report(since="1m")["canaries"][0]["due"] == 0  # nothing can be said of so short a time
+
+
+@pytest.mark.parametrize("since", ["3m", "10m", "59m", "2h"])
+@pytest.mark.parametrize("shift", [0, 1, 9, 31, 51, 59])
+def test_a_canary_that_gets_through_misses_nothing_whatever_time_is_asked_about(
+    world: World, since: str, shift: int
+) -> None:
+    hear(world, begin=START - shift * S, until=NOW)
+    for asked in ({"since": since}, {"since": since, "until": "2m"}):
+        [one] = world.report(**asked)["canaries"]
+        assert (one["logs"]["missing_count"], one["events"]["missing_count"], one["silent"]) == (0, 0, False)
+
+
+def test_a_canary_that_was_never_heard_is_missing_if_the_api_server_says_that_it_runs(world: World) -> None:
+    world.node("n1")
+    container = Container("keelwatch-canary", "img:1", container_id="d" * 64, state="running", started=START)
+    pod = world.pod("canary-n1", "n1", container, namespace="keelwatch")
+    world.pod("checkout-1", "n1", run("a" * 64))
+    [one] = world.report(since="10m", namespace="shop")["canaries"]
+    assert (one["node"], one["pod"], one["last"], one["silent"]) == ("n1", "canary-n1", None, True)
+    assert one["known_by"] == "kubernetes"
+    assert one["logs"]["missing"] == []  # nobody knows their numbers
+    assert one["logs"]["missing_count"] == one["events"]["missing_count"] == one["due"] == 8
+    assert world.report(since="10m", node="n2")["canaries"] == []
+    world.object(pod, event="deleted", time=NOW - 15 * INTERVAL)
+    assert world.report(since="10m")["canaries"] == []
+
+
+def test_a_canary_that_has_just_started_is_given_time(world: World) -> None:
+    for age, due in ((4, 0), (9, 4)):
+        hear(world, begin=NOW - age * INTERVAL - S, until=0)
+        assert world.report()["canaries"][0]["due"] == due
+        world.database.execute("TRUNCATE TABLE lifecycle")
+
+
+def test_a_silent_canary_is_a_gap_every_ten_minutes_for_as_long_as_it_is_silent(world: World) -> None:
+    """The hub starts anew in between: that makes no gap twice."""
+    hear(world, begin=START - INTERVAL, until=START)
+    clock = [START]
+    for span in (range(35), range(35, 65)):
+        watch = CanaryWatch(world.database, world.recorder.record_once, lambda: clock[0])
+        for minute in span:
+            clock[0] = START + minute * INTERVAL + S
+            watch.look()
+    for what in ("exec", "logs"):
+        gaps = world.database.query(
+            "SELECT toUnixTimestamp64Nano(from_time) AS begin, toUnixTimestamp64Nano(to_time) AS end, amount "
+            "FROM gaps WHERE what = {what:String} AND cause = 'canary_missing' ORDER BY from_time",
+            {"what": what},
+        )
+        assert len(gaps) <= 8
+        assert gaps[0]["begin"] <= START + INTERVAL
+        assert gaps[-1]["end"] >= START + 55 * INTERVAL
+        assert all(
+            abs(b["begin"] - (a["end"] - BOUND) - INTERVAL) <= INTERVAL // 2 for a, b in pairwise(gaps)
+        )
+        assert 54 <= sum(gap["amount"] for gap in gaps) <= 64

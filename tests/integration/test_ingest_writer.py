@@ -16,12 +16,15 @@ from keelwatch.hub.invalid_lines import InvalidLines
 from keelwatch.ingest.dedupe import Waiting
 from keelwatch.ingest.intake import Intake, IntakeSettings
 from keelwatch.ingest.writer import StoreUnavailableError, WriterSettings
+from keelwatch.model.identity import Identity
 from keelwatch.query import follow
 from keelwatch.store.chdb import EmbeddedDatabase, Limits
 from keelwatch.store.database import BusyError, Insertion, StoreError
 from keelwatch.store.engines import EMBEDDED
 from keelwatch.store.migrate import migrate
 from tests.hub_support import IDENTITY, alert_row, line, log_frame, rows_frame
+
+HOST = Identity(cluster=IDENTITY.cluster, node=IDENTITY.node)
 
 
 class Troubled(EmbeddedDatabase):
@@ -55,7 +58,7 @@ def intake(database: Troubled, tmp_path: Path) -> Iterator[Intake]:
     begun.start()
     yield begun
     begun.stop()
-    for table in ("logs", "alerts", "gaps"):
+    for table in ("logs", "alerts", "gaps", "lifecycle"):
         database.execute(f"TRUNCATE TABLE {table}")
 
 
@@ -157,6 +160,28 @@ def test_neighbours_set_aside_are_no_gap_in_the_sequence_for_the_next_hub(
         restarted.stop()
     causes = [row["cause"] for row in database.lookup("SELECT cause FROM gaps")]
     assert causes == ["rejected", "rejected"]
+
+
+def test_the_hubs_own_gaps_name_the_node_and_the_cluster_of_the_spool(
+    database: Troubled, intake: Intake
+) -> None:
+    started = {**HOST.columns(), "time": 1, "kind": "agent_started", "labels": {}, "detail": "{}"}
+    assert post(intake, rows_frame("lifecycle", 1, [started])) == [None]
+    poison = rows_frame("alerts", 1, [alert_row(1, pid="many")])
+    assert post(intake, poison) == [None]
+    assert post(intake, log_frame(3, line(3), rows=5)) == [None]  # ahead of two, and not as many as it says
+    intake.stop()  # the count is looked at behind the answer
+    found = {row["cause"]: row for row in database.lookup("SELECT cause, cluster, node FROM gaps")}
+    assert found.keys() == {"rejected", "sequence", "row_count"}
+    assert {(row["cluster"], row["node"]) for row in found.values()} == {(HOST.cluster, HOST.node)}
+
+
+def test_a_gap_of_a_spool_whose_agent_is_not_known_yet_names_its_node(
+    database: Troubled, intake: Intake
+) -> None:
+    assert post(intake, log_frame(3, line(3))) == [None]
+    [gap] = database.lookup("SELECT cause, cluster, node FROM gaps")
+    assert gap == {"cause": "sequence", "cluster": "", "node": HOST.node}
 
 
 def test_what_the_engine_quotes_is_cut_and_escaped_in_logs(

@@ -56,11 +56,19 @@ def node_rows(report: Record) -> list[list[Any]]:
     ][:MOST]  # fmt: skip
 
 
+def away_rows(report: Record) -> list[list[Any]]:
+    """When the hub was away for everybody, and for single nodes whose agents ran."""
+    hub = [("the hub was not running", "all", one) for one in report["hub_down"]]
+    ways = [("cut off from the hub", one["node"], one) for one in report["cut_off"]]
+    rows = [[short_time(one["from"]), short_time(one["to"]), node, what] for what, node, one in [*hub, *ways]]
+    return sorted(rows)[-MOST:]
+
+
 def canary_rows(report: Record) -> list[list[Any]]:
     """One row for each canary."""
     return [
         [one["cluster"], one["node"], one["pod"], "running" if one["running"] else "ended",
-         age(one["last"]) if one["last"] else "never", one["due"], one["logs"]["arrived"],
+         age(one["last"]) if one["last"] else "not heard", one["due"], one["logs"]["arrived"],
          one["events"]["arrived"], one["logs"]["missing_count"] + one["events"]["missing_count"]]
         for one in report["canaries"]
     ]  # fmt: skip

@@ -5,7 +5,7 @@ All times are nanoseconds since the epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keelwatch.evidence.causes import Kind
 from keelwatch.evidence.intervals import NOTHING, Intervals
@@ -14,9 +14,14 @@ NodeKey = tuple[str, str]
 """Cluster and name."""
 
 
+PATIENCE = 120_000_000_000
+"""How long an agent may be silent before what it should have seen counts as missing. It says that it is
+there every 30 seconds, and comes back to a hub that was away within a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Records that were lost, as agent or hub counted them. `container_id` is "" for a whole node."""
+    """Records that were lost, as agent or hub counted them: of a container, a pod, or else a whole node."""
 
     kind: Kind
     cause: str
@@ -26,6 +31,15 @@ class Loss:
     unit: str = ""
     container_id: str = ""
     detail: str = ""
+    namespace: str = ""
+    pod: str = ""
+    pod_uid: str = ""
+    container: str = ""
+
+    @property
+    def of_pod(self) -> bool:
+        """Whether a pod is all that it names."""
+        return not self.container_id and bool(self.pod_uid or self.pod)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,15 @@ class Watch:
     blind: str = ""  # why the sensor is off, as the agent said
     logs: Intervals = NOTHING
     agents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A stretch in which a node's agent ran, and the hub, too, but did not hear of it."""
+
+    node: NodeKey
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +100,7 @@ class Container:
     workload: str = ""
     team: str = ""
     pod: str = ""
+    pod_uid: str = ""  # as the agent knows it: of a static pod the API server knows another one
     container: str = ""
     image: str = ""
     runtime: str = ""  # its runtime class and handler, as far as they are named, with a "/" between
@@ -84,20 +108,3 @@ class Container:
     runs: Intervals = NOTHING
     taken: tuple[tuple[int, int], ...] = ()
     has_log: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that was found for one question. `inventories`: clusters of which an inventory is kept."""
-
-    begin: int
-    end: int
-    now: int
-    nodes: dict[NodeKey, Node]
-    containers: list[Container]
-    losses: dict[str, tuple[Loss, ...]] = field(default_factory=dict)  # by container id
-    labels: dict[NodeKey, dict[str, str]] = field(default_factory=dict)  # of namespaces
-    inventories: frozenset[str] = frozenset()
-    listening: int = 0  # since when the hub runs
-    hub_down: Intervals = NOTHING
-    inventory_off: Intervals = NOTHING

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keelwatch.evidence.causes import LOSSES, kinds_lost
-from keelwatch.evidence.facts import Container, Loss, Node, NodeKey, Watch
+from keelwatch.evidence.facts import PATIENCE, Container, CutOff, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import (
     END,
     NOTHING,
@@ -20,16 +19,21 @@ from keelwatch.evidence.intervals import (
     subtract,
     union,
 )
+from keelwatch.evidence.losses import Losses
 
 SECOND = 1_000_000_000
 SAME_START = 2 * SECOND
 """The API server tells starts in whole seconds; the runtime's own time within this is the same start."""
+CUT_OFF = PATIENCE + 60 * SECOND
+"""The least silence that is said to be one: signs of life are kept once a minute."""
 GOODBYE = 30 * SECOND
 """How long an agent that says that it stops may still be heard of: it sends what is left."""
 
 Row = Mapping[str, Any]
 _NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "team", "pod", "container", "image")
-_COLUMNS = {"pod": "name_"}
+_TOLD = tuple((name, f"{name}_") for name in (*_NAMES, "pod_uid"))
+_LISTED = tuple((name, {"pod": "name_", "pod_uid": "uid_"}.get(name, column)) for name, column in _TOLD)
+"""Names of a container, and the columns in which agents and the API server tell them."""
 
 
 @dataclass(slots=True)
@@ -105,74 +109,52 @@ def _without(agent: _Agent, flag: int) -> Intervals:
     return union((session[0], end) for session, end in runs if not session[flag])
 
 
-def losses(rows: Iterable[Row]) -> tuple[dict[NodeKey, tuple[Loss, ...]], dict[str, tuple[Loss, ...]]]:
-    """Losses of whole nodes, and of single containers by their id."""
-    nodes: dict[NodeKey, list[Loss]] = defaultdict(list)
-    containers: dict[str, list[Loss]] = defaultdict(list)
-    for row in rows:
-        for found in _losses(row):
-            if found.container_id:
-                containers[found.container_id].append(found)
-            else:
-                nodes[str(row["cluster"]), str(row["node"])].append(found)
-    return (
-        {key: tuple(found) for key, found in nodes.items()},
-        {key: tuple(found) for key, found in containers.items()},
-    )
-
-
-def _losses(row: Row) -> Iterable[Loss]:
-    if row["cause"] not in LOSSES:
-        return
-    for kind in kinds_lost(str(row["what"])):
-        yield Loss(
-            kind,
-            str(row["cause"]),
-            int(row["begin_"]),
-            int(row["end_"]),
-            int(row["amount"]),
-            str(row["unit"]),
-            str(row["container_id"]),
-            str(row["detail_"])[:300],
-        )
-
-
-def nodes(
-    listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Mapping[NodeKey, tuple[Loss, ...]]
-) -> dict[NodeKey, Node]:
+def nodes(listed: Iterable[Row], watched: Mapping[NodeKey, Watch], lost: Losses) -> dict[NodeKey, Node]:
     """All nodes that the API server or an agent knows."""
-
-    def lost_by(key: NodeKey) -> tuple[Loss, ...]:
-        return lost.get(key, ()) + lost.get(("", key[1]), ())  # the hub does not know an agent's cluster
-
     found: dict[NodeKey, Node] = {}
     for row in sorted(listed, key=lambda row: int(row["created_"])):  # of two of one name the later one
         key = str(row["cluster"]), str(row["node"])
         found[key] = Node(
             *key, True, str(row["system"]), str(row["phase_"]), max(0, int(row["gone"])),
-            watched.get(key), lost_by(key),
+            watched.get(key), lost.of_node(key),
         )  # fmt: skip
     for key, watch in watched.items():
-        found.setdefault(key, Node(*key, watch=watch, losses=lost_by(key)))
+        found.setdefault(key, Node(*key, watch=watch, losses=lost.of_node(key)))
+    return found
+
+
+def cut_off(silences: Iterable[Row], known: Mapping[NodeKey, Node], hub_down: Intervals) -> list[CutOff]:
+    """When agents ran and the hub, too, and nothing was heard: something between them was away."""
+    watches_ = ((node.key, node.watch) for node in known.values() if node.watch)
+    by_spool = {spool: (key, watch) for key, watch in watches_ for spool in watch.agents}
+    found = []
+    for row in silences:
+        if (theirs := by_spool.get(str(row["agent"]))) is None:
+            continue
+        key, watch = theirs
+        silent = subtract(interval(int(row["begin_"]), int(row["end_"])), hub_down)
+        pieces = intersect(silent, watch.up)
+        found += [CutOff(key, begin, end) for begin, end in pieces if end - begin > CUT_OFF]
     return found
 
 
 def containers(
     told_by_agents: Iterable[Row], told_by_kubernetes: Iterable[Row], known: Mapping[NodeKey, Node]
-) -> list[Container]:
+) -> Iterator[Container]:
     """Each container once; of one that both know, Kubernetes says whose it is and the runtime when it ran.
 
     The rows may be iterators: none is kept.
     """
     listed = {str(row["container_id"]): _listed(row) for row in told_by_kubernetes}
-    found = [_watched(row, listed.pop(str(row["container_id"]), None), known) for row in told_by_agents]
-    return [*found, *listed.values()]
+    for row in told_by_agents:
+        yield _watched(row, listed.pop(str(row["container_id"]), None), known)
+    yield from listed.values()
 
 
 def _watched(row: Row, other: Container | None, known: Mapping[NodeKey, Node]) -> Container:
     one = Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[f"{name}_"])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        **{name: row[column] for name, column in _TOLD},
         runtime=str(row["handler"]),
         known_by="agent",
         has_log=bool(row["has_log"]),
@@ -196,7 +178,7 @@ def _listed(row: Row) -> Container:
     """One as the API server tells of it."""
     return Container(
         container_id=str(row["container_id"]),
-        **{name: sys.intern(str(row[_COLUMNS.get(name, f"{name}_")])) for name in _NAMES},  # type: ignore[arg-type]  # all of them are text
+        **{name: sys.intern(row[column]) for name, column in _LISTED},  # type: ignore[arg-type]  # all text
         runtime=str(row["runtime_class_"]),
         known_by="kubernetes",
         runs=_by_kubernetes(row),
@@ -207,6 +189,7 @@ def _name(one: Container, other: Container) -> None:
     for name in _NAMES:
         if told := getattr(other, name):
             setattr(one, name, told)
+    one.pod_uid = one.pod_uid or other.pod_uid
     one.runtime = "/".join(dict.fromkeys(name for name in (other.runtime, one.runtime) if name))
 
 

@@ -1,17 +1,20 @@
 """Pure: one container against those who watched its node. Each moment of its life gets one state.
 
 The causes are painted one after the other, in the order of causes.MISSING; what none of them takes
-was observed. Losses lie on top of what was observed.
+was observed. Losses lie on top of what was observed. A node is painted once for all containers of
+which the same is true, and each container is cut out of that.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
 
 from keelwatch.evidence.causes import KINDS, OPEN, ROTATED, Kind
-from keelwatch.evidence.facts import Container, Loss, Node, Watch
+from keelwatch.evidence.facts import PATIENCE, Container, Loss, Node, NodeKey, Watch
 from keelwatch.evidence.intervals import (
     BEGINNING,
     END,
@@ -25,9 +28,6 @@ from keelwatch.evidence.intervals import (
 )
 
 SECOND = 1_000_000_000
-PATIENCE = 120 * SECOND
-"""How long an agent may be silent before what it should have seen counts as missing. It says that it is
-there every 30 seconds, and comes back to a hub that was away within a minute."""
 GRACE = 10 * SECOND
 """How long an agent may take to take up a container's log before it counts as not followed."""
 POINT = 1_000_000
@@ -37,10 +37,10 @@ ALWAYS: Intervals = ((BEGINNING, END),)
 _SANDBOXES = re.compile(r"gvisor|runsc|kata|firecracker|kuasar|quark|confidential|\bcoco\b", re.IGNORECASE)
 
 Layer = tuple[str, Intervals]
+_begin = attrgetter("begin")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A stretch that was not (wholly) observed. `cause` is one of causes.MISSING, or of a loss."""
 
     kind: Kind
@@ -81,15 +81,64 @@ class Moment:
     sandboxes: frozenset[str] = frozenset()  # runtime classes that the operator named
 
 
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """All of time: what each cause took of it, and the rest, which was observed. Nothing overlaps."""
+
+    layers: tuple[Layer, ...]
+    rest: Intervals
+
+
+class Reckoner:
+    """Reckons what was observed of one container after the other, all for the same time."""
+
+    def __init__(self, at: Moment) -> None:
+        self._at = at
+        self._painted: dict[tuple[object, ...], Painting] = {}
+        self._lost: dict[tuple[NodeKey, Kind], list[Part]] = {}
+
+    def cover(self, one: Container, node: Node, losses: tuple[Loss, ...]) -> Covered:
+        """What was observed of a container. `losses` are its own and its pod's; the node has its own."""
+        ran = intersect(one.runs, interval(self._at.begin, self._at.end))
+        events = _cut("events", ran, self._events(one, node), node)
+        logs = _cut("logs", ran, self._logs(one, node), node)
+        found = Covered(one, ran, {"events": events, "logs": logs})
+        for kind in KINDS:
+            lost = self._losses(node, kind)
+            if lost or losses:
+                _lose(found.seen[kind], ran, lost, [loss for loss in losses if loss.kind == kind])
+        _rotated(logs, one, node.watch)
+        return found
+
+    def _events(self, one: Container, node: Node) -> Painting:
+        hidden = bool(one.runtime) and is_sandboxed(one.runtime, self._at.sandboxes)
+        key = (node.key, hidden)
+        if key not in self._painted:
+            self._painted[key] = paint(_events(node, self._at, hidden=hidden))
+        return self._painted[key]
+
+    def _logs(self, one: Container, node: Node) -> Painting:
+        read = read_until(one, node.watch)
+        nowhere = bool(one.taken) and not one.has_log
+        key = (node.key, read, nowhere, recent := is_recent(one, node.watch, self._at))
+        if key not in self._painted:
+            self._painted[key] = paint(_logs(node, self._at, read, nowhere=nowhere, recent=recent))
+        return self._painted[key]
+
+    def _losses(self, node: Node, kind: Kind) -> list[Part]:
+        key = node.key, kind
+        if key not in self._lost:
+            self._lost[key] = [
+                _part(loss, loss.begin, max(loss.end, loss.begin + POINT))
+                for loss in node.losses
+                if loss.kind == kind
+            ]
+        return self._lost[key]
+
+
 def cover(one: Container, node: Node, losses: tuple[Loss, ...], at: Moment) -> Covered:
-    """Reckon what was observed of a container. `losses` are the container's own; the node has its own."""
-    ran = intersect(one.runs, interval(at.begin, at.end))
-    layers = {"events": list(_events(one, node, at)), "logs": list(_logs(one, node, at))}
-    seen = {kind: _paint(kind, ran, layers[kind], node) for kind in KINDS}
-    for kind in KINDS:
-        _lose(seen[kind], kind, ran, node.losses, losses)
-    _rotated(seen["logs"], one, node.watch)
-    return Covered(one, ran, seen)
+    """Reckon a single container."""
+    return Reckoner(at).cover(one, node, losses)
 
 
 def is_sandboxed(runtime: str, named: frozenset[str]) -> bool:
@@ -118,32 +167,37 @@ def _node_layers(node: Node, at: Moment) -> Iterator[Layer]:
         yield OPEN, interval(watch.last, END)
 
 
-def _events(one: Container, node: Node, at: Moment) -> Iterator[Layer]:
+def _events(node: Node, at: Moment, *, hidden: bool) -> Iterator[Layer]:
     if node.system == "windows":
         yield "windows_node", ALWAYS
-    if is_sandboxed(one.runtime, at.sandboxes):
+    if hidden:
         yield "sandboxed_runtime", ALWAYS
     yield from _node_layers(node, at)
     if node.watch is not None:
         yield "sensor_off", node.watch.sensor_off
 
 
-def _logs(one: Container, node: Node, at: Moment) -> Iterator[Layer]:
+def _logs(node: Node, at: Moment, read: int, *, nowhere: bool, recent: bool) -> Iterator[Layer]:
     """A file waits for its reader: what an agent took up is read from its beginning, outages included."""
     if node.system == "windows":
         yield "windows_node", ALWAYS
     watch = node.watch
-    read = read_until(one, watch)
     for cause, found in _node_layers(node, at):
         yield cause, intersect(found, interval(read, END))
     if watch is None:
         return
     yield "logs_off", subtract(watch.up, watch.logs)
-    if one.taken and not one.has_log:
+    if nowhere:
         yield "no_log_file", ALWAYS
-    begin = one.runs[0][0] if one.runs else at.begin
-    recent = not one.taken and at.now - max(begin, watch.first) <= GRACE
     yield (OPEN if recent else "not_followed"), interval(read, END)
+
+
+def is_recent(one: Container, watch: Watch | None, at: Moment) -> bool:
+    """Whether an agent may still take up a container's log."""
+    if one.taken or watch is None:
+        return False
+    begin = one.runs[0][0] if one.runs else at.begin
+    return at.now - max(begin, watch.first) <= GRACE
 
 
 def read_until(one: Container, watch: Watch | None) -> int:
@@ -154,44 +208,60 @@ def read_until(one: Container, watch: Watch | None) -> int:
     return max(ends, default=BEGINNING)
 
 
-def _paint(kind: Kind, ran: Intervals, layers: list[Layer], node: Node) -> Seen:
-    seen = Seen()
-    rest = ran
+def paint(layers: Iterable[Layer]) -> Painting:
+    """Give each moment to the first layer that has it."""
+    rest, found = ALWAYS, []
     for cause, where in layers:
-        taken = intersect(rest, where)
-        if not taken:
-            continue
-        rest = subtract(rest, taken)
+        if taken := intersect(rest, where):
+            found.append((cause, taken))
+            rest = subtract(rest, taken)
+    return Painting(tuple(found), rest)
+
+
+def _cut(kind: Kind, ran: Intervals, painting: Painting, node: Node) -> Seen:
+    seen = Seen(observed=intersect(ran, painting.rest))
+    if not ran:
+        return seen
+    low, high = ran[0][0], ran[-1][1]
+    for cause, where in painting.layers:
+        if where[0][0] >= high or where[-1][1] <= low:
+            continue  # most causes hold at other times
+        taken = intersect(ran, where)
         if cause == OPEN:
-            seen.open = union(seen.open + taken)
+            seen.open = union(seen.open + taken) if seen.open else taken
         else:
             detail = node.watch.blind if cause == "sensor_off" and node.watch else ""
             seen.missing += [Part(kind, begin, end, cause, detail) for begin, end in taken]
-    seen.missing.sort(key=lambda part: part.begin)
-    seen.observed = rest
+    seen.missing.sort(key=_begin)
     return seen
 
 
-def _lose(
-    seen: Seen, kind: Kind, ran: Intervals, of_node: tuple[Loss, ...], of_container: tuple[Loss, ...]
-) -> None:
+def _lose(seen: Seen, ran: Intervals, of_node: list[Part], own: list[Loss]) -> None:
     """Note the losses within what was observed; a container's own ones belong to it whenever noticed."""
-    for loss in of_node:
-        if loss.kind == kind:
-            _note(seen, loss, interval(loss.begin, max(loss.end, loss.begin + POINT)))
-    for loss in of_container:
-        if loss.kind == kind and ran:
+    if not ran or not seen.observed:
+        return
+    low, high = seen.observed[0][0], seen.observed[-1][1]
+    found = [part for part in of_node if part.begin < high and part.end > low]
+    for loss in own:
+        if not (loss.of_pod and loss.end < ran[0][0]):
             begin = min(max(loss.begin, ran[0][0]), ran[-1][1] - POINT)
-            _note(seen, loss, interval(begin, max(min(loss.end, ran[-1][1]), begin + POINT)))
-    seen.lost.sort(key=lambda part: part.begin)
+            found.append(_part(loss, begin, max(min(loss.end, ran[-1][1]), begin + POINT)))
+    _note(seen, found)
+    seen.lost.sort(key=_begin)
 
 
-def _note(seen: Seen, loss: Loss, where: Intervals) -> None:
-    for begin, end in intersect(seen.observed, where):
-        amount = f"{loss.amount} {loss.unit}".strip() if loss.amount else ""
-        detail = "; ".join(text for text in (amount, loss.detail) if text)
-        seen.lost.append(Part(loss.kind, begin, end, loss.cause, detail))
-        seen.lossy = union((*seen.lossy, (begin, end)))
+def _note(seen: Seen, found: Iterable[Part]) -> None:
+    for part in found:
+        for begin, end in intersect(seen.observed, interval(part.begin, part.end)):
+            whole = begin == part.begin and end == part.end
+            seen.lost.append(part if whole else part._replace(begin=begin, end=end))
+    seen.lossy = union((*seen.lossy, *((part.begin, part.end) for part in seen.lost)))
+
+
+def _part(loss: Loss, begin: int, end: int) -> Part:
+    amount = f"{loss.amount} {loss.unit}".strip() if loss.amount else ""
+    detail = "; ".join(text for text in (amount, loss.detail) if text)
+    return Part(loss.kind, begin, end, loss.cause, detail)
 
 
 def _rotated(seen: Seen, one: Container, watch: Watch | None) -> None:
@@ -200,8 +270,7 @@ def _rotated(seen: Seen, one: Container, watch: Watch | None) -> None:
         return
     taken, files = min(one.taken)
     if files > 1 and one.runs[0][0] < watch.first:
-        loss = Loss("logs", ROTATED, one.runs[0][0], taken, detail=f"{files} files were there")
-        _note(seen, loss, interval(loss.begin, loss.end))
+        _note(seen, [Part("logs", one.runs[0][0], taken, ROTATED, f"{files} files were there")])
 
 
 def share(seen: Seen, ran: Intervals) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Coverage of a time: the facts are fetched, each container is reckoned, the result is added up.
 
-`Coverage.report` blocks; call it in a thread. It holds the facts of at most 100,000 containers.
+`Coverage.report` blocks; call it in a thread. It never holds more than a part of the containers.
 """
 
 from __future__ import annotations
@@ -8,32 +8,23 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from keelwatch.evidence import gather
 from keelwatch.evidence.canary import canaries
 from keelwatch.evidence.causes import MISSING
-from keelwatch.evidence.facts import Facts, Node
-from keelwatch.evidence.intervals import Intervals, union
-from keelwatch.evidence.observed import Covered, Moment, cover, silence
+from keelwatch.evidence.facts import Container, CutOff, Node
+from keelwatch.evidence.fetch import Facts, Fetch, Heard
+from keelwatch.evidence.intervals import Intervals
+from keelwatch.evidence.observed import Covered, Moment, Reckoner, silence
 from keelwatch.evidence.question import Question, read
 from keelwatch.evidence.sequence import Sequences
-from keelwatch.evidence.totals import Rollup, Tally, container_record, stretches, tally_of
-from keelwatch.query import coverage as sql
-from keelwatch.query.coverage import Where
-from keelwatch.query.errors import QuestionError
-from keelwatch.query.records import Query
+from keelwatch.evidence.totals import Tally, Totals, container_record, seconds, stretches, tally_of
 from keelwatch.query.times import rfc3339
 from keelwatch.store.database import Database
 
 Record = dict[str, Any]
-Row = Mapping[str, Any]
-Heard = Callable[[], Mapping[str, float]]
-"""When each agent was last heard of since the hub's start: spool → seconds since the epoch."""
 
 _MOST_NODES = 5_000
 
@@ -52,84 +43,31 @@ class Coverage:
     def __init__(
         self, database: Database, heard: Heard, policy: Policy, clock: Callable[[], int] = time.time_ns
     ) -> None:
-        self._database = database
-        self._heard = heard
+        self._fetch = Fetch(database, heard)
         self._policy = policy
         self._clock = clock
         self._listening = clock()
         self._lock = threading.Lock()
         self._sequences = Sequences(database)
 
+    def signs(self) -> dict[str, float]:
+        """When each agent was last heard of, as far as that is stored: spool → seconds since the epoch."""
+        return {spool: time / 1e9 for spool, time in self._fetch.signs(self._clock()).items()}
+
     def report(self, given: dict[str, str]) -> Record:
         """The answer of `GET /api/v1/coverage`; raise QuestionError."""
         asked = read(given, self._clock(), self._policy.scope)
         with self._lock:
-            facts = self.facts(asked)
+            facts = self._fetch.facts(asked.where, asked.now, self._listening)
             return self._report(asked, facts)
 
-    def facts(self, asked: Question) -> Facts:
-        """Everything the question needs, fetched."""
-        where = asked.where
-        signs = {str(row["agent"]): int(row["last"]) for row in self._rows(sql.signs(where), sql.MAX_AGENTS)}
-        for spool, seconds in self._heard().items():
-            signs[spool] = max(signs.get(spool, 0), min(int(seconds * 1e9), where.end))
-        watched = gather.watches(
-            self._rows(sql.agents(where), sql.MAX_AGENTS),
-            self._rows(sql.outages(where), sql.MAX_OUTAGES),
-            signs,
-        )
-        of_nodes, of_containers = gather.losses(self._rows(sql.losses(where), sql.MAX_LOSSES))
-        listed = self._rows(sql.nodes(where), sql.MAX_NODES)
-        nodes = gather.nodes(listed, watched, of_nodes)
-        containers = gather.containers(
-            self._stream(sql.watched(where), sql.MAX_CONTAINERS),
-            self._stream(sql.known(where), sql.MAX_CONTAINERS),
-            nodes,
-        )
-        labels = self._rows(sql.namespaces(where), sql.MAX_NAMESPACES)
-        return Facts(
-            begin=where.begin,
-            end=where.end,
-            now=asked.now,
-            nodes=nodes,
-            containers=containers,
-            losses=of_containers,
-            labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
-            inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
-            listening=self._listening,
-            hub_down=self._spans("hub_down", where),
-            inventory_off=self._spans("inventory_off", where),
-        )
-
-    def _spans(self, cause: str, where: Where) -> Intervals:
-        rows = self._rows(sql.spans(cause, where), sql.MAX_SPANS)
-        return union((int(row["begin_"]), int(row["end_"])) for row in rows)
-
-    def _rows(self, query: Query, most: int) -> list[Record]:
-        return list(self._stream(query, most))
-
-    def _stream(self, query: Query, most: int) -> Iterator[Record]:
-        """Row by row, because 100,000 of them are a hundred megabytes."""
-        count = 0
-        for block in self._database.lines(query.sql, query.parameters):
-            for line in block.splitlines():
-                count += 1
-                if count > most:
-                    raise QuestionError(
-                        "since",
-                        f"this concerns more than {most:,} rows",
-                        "ask for a namespace, a shorter time",
-                    )
-                yield orjson.loads(line)
-
     def _report(self, asked: Question, facts: Facts) -> Record:
-        rollup, clusters, worst = Rollup(asked.by), Rollup("cluster"), _Worst(asked.limit)
-        for found in covered(asked, facts, self._policy.sandboxes):
+        totals, worst = Totals(asked.by, asked.limit), _Worst(asked.limit)
+        ran = self._fetch.containers(asked.where, facts.nodes)
+        for found in covered(asked, facts, ran, self._policy.sandboxes):
             tally = tally_of(found)
-            rollup.add(found.container, tally)
-            clusters.add(found.container, tally)
+            totals.add(found.container, tally)
             worst.add(found, tally)
-        groups, count = rollup.records(asked.limit)
         containers = worst.records()
         at = _moment(facts, self._policy.sandboxes)
         nodes = [_node_record(node, at) for node in _by_worry(facts.nodes.values(), at)]
@@ -139,39 +77,45 @@ class Coverage:
             "by": asked.by,
             "scope": asked.scope.selector or "all",
             "inventories": sorted(facts.inventories),
-            "total": rollup.total().record(),
-            "clusters": clusters.records(1000)[0],
-            "groups": groups,
-            "group_count": count,
+            **totals.records(),
             "missing": stretches(containers, asked.limit),
             "containers": containers,
             "nodes": nodes[:_MOST_NODES],
             "node_count": len(nodes),
             "unwatched_nodes": sum(1 for node in nodes if node["state"] not in ("watched", "windows_node")),
             "hub_down": _spans(facts.hub_down),
+            "cut_off": [_cut_record(one) for one in facts.cut_off],
             "inventory_off": _spans(facts.inventory_off),
             "sequences": self._sequences.records(asked.where),
-            "canaries": canaries(self._database, asked.where, asked.now),
+            "canaries": canaries(self._fetch, asked.where, asked.now),
             "causes": MISSING,
         }
 
 
-def covered(asked: Question, facts: Facts, sandboxes: frozenset[str] = frozenset()) -> Iterable[Covered]:
+def covered(
+    asked: Question, facts: Facts, containers: Iterable[Container], sandboxes: frozenset[str] = frozenset()
+) -> Iterable[Covered]:
     """Each container that is asked about and ran within the time."""
-    at = _moment(facts, sandboxes)
-    for one in facts.containers:
+    reckoner = Reckoner(_moment(facts, sandboxes))
+    for one in containers:
         if not all(getattr(one, name) == value for name, value in asked.wanted):
             continue
         if not asked.scope.has(one, facts.labels):
             continue
         node = facts.nodes.get((one.cluster, one.node)) or Node(one.cluster, one.node)
-        found = cover(one, node, facts.losses.get(one.container_id, ()), at)
+        found = reckoner.cover(one, node, facts.losses.of(one))
         if found.ran:
             yield found
 
 
 def _spans(found: Intervals) -> list[Record]:
     return [{"from": rfc3339(begin), "to": rfc3339(end)} for begin, end in found]
+
+
+def _cut_record(one: CutOff) -> Record:
+    cluster, node = one.node
+    times = {"from": rfc3339(one.begin), "to": rfc3339(one.end), "seconds": seconds(one.end - one.begin)}
+    return {"cluster": cluster, "node": node, **times}
 
 
 def _moment(facts: Facts, sandboxes: frozenset[str]) -> Moment:
@@ -183,14 +127,12 @@ class _Worst:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._heap: list[tuple[int, int, Covered]] = []
-        self._count = 0
+        self._heap: list[tuple[int, str, Covered]] = []
 
     def add(self, found: Covered, tally: Tally) -> None:
         """Keep it if it is one of the worst."""
-        missed = sum(one.lossy + sum(one.missing.values()) for one in tally.values())
-        self._count += 1
-        entry = (missed, -self._count, found)
+        missed = sum([one.lossy + sum(one.missing.values()) for one in tally.values()])
+        entry = (missed, found.container.container_id, found)
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
         elif self._most:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keelwatch.query.errors import QuestionError
 from keelwatch.store.database import StoreError
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,21 @@ Write = Callable[[str, Sequence[dict[str, Any]]], None]
 
 
 class SignKeeper:
-    """A thread that writes the signs that moved, once a minute and at the end."""
+    """A thread that writes the signs that moved, once a minute and at the end.
 
-    def __init__(self, signs: Callable[[], Iterable[Sign]], write: Write) -> None:
+    `kept` has when each agent was last heard of before this hub's start, so that a silence may span it.
+    """
+
+    def __init__(
+        self,
+        signs: Callable[[], Iterable[Sign]],
+        write: Write,
+        kept: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
         self._signs = signs
         self._write = write
-        self._kept: dict[str, float] = {}
+        self._read = kept
+        self._kept: dict[str, float] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="signs", daemon=True)
 
@@ -48,17 +58,15 @@ class SignKeeper:
 
     def keep(self) -> int:
         """Write the signs that moved since the last time; return how many."""
-        moved = [sign for sign in self._signs() if sign.time > self._kept.get(sign.agent, 0.0)]
+        if self._kept is None:
+            self._kept = dict(self._read())
+        kept = self._kept
+        moved = [sign for sign in self._signs() if sign.time > kept.get(sign.agent, 0.0)]
         if moved:
-            self._write("agent_signs", [self._row(sign) for sign in moved])
+            self._write("agent_signs", [_row(sign, kept.get(sign.agent, sign.time)) for sign in moved])
         for sign in moved:
-            self._kept[sign.agent] = sign.time
+            kept[sign.agent] = sign.time
         return len(moved)
-
-    def _row(self, sign: Sign) -> dict[str, Any]:
-        time = int(sign.time * 1e9)
-        before = int(self._kept.get(sign.agent, sign.time) * 1e9)
-        return {"time": time, "from_time": before, "agent": sign.agent, "node": sign.node}
 
     def _run(self) -> None:
         stopping = False
@@ -68,3 +76,10 @@ class SignKeeper:
                 self.keep()
             except StoreError as error:
                 _log.warning("could not keep agents' signs of life: %s", error.brief)
+            except QuestionError as error:
+                _log.warning("could not keep agents' signs of life: %s", error)
+
+
+def _row(sign: Sign, before: float) -> dict[str, Any]:
+    times = {"time": int(sign.time * 1e9), "from_time": int(before * 1e9)}
+    return {**times, "agent": sign.agent, "node": sign.node}

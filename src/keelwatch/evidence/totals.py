@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from keelwatch.evidence.causes import KINDS, Kind
 from keelwatch.evidence.facts import Container
 from keelwatch.evidence.intervals import Intervals, total
-from keelwatch.evidence.observed import Covered, Seen
+from keelwatch.evidence.observed import Covered, Part, Seen
 
 SECOND = 1_000_000_000
 _DIGITS = 1_000_000
@@ -42,8 +41,8 @@ class Sum:
     observed: int = 0
     lossy: int = 0
     open: int = 0
-    missing: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, int] = field(default_factory=dict)  # by cause
+    lost: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Sum) -> None:
         """Add another one."""
@@ -51,10 +50,10 @@ class Sum:
         self.observed += other.observed
         self.lossy += other.lossy
         self.open += other.open
-        for cause, time in other.missing.items():
-            self.missing[cause] += time
-        for cause, time in other.lost.items():
-            self.lost[cause] += time
+        if other.missing:
+            _add(self.missing, other.missing)
+        if other.lost:
+            _add(self.lost, other.lost)
 
     @property
     def known(self) -> int:
@@ -72,9 +71,9 @@ class Sum:
             "percent": self.percent,
             "observed": seconds(self.observed),
             "with_loss": seconds(self.lossy),
-            "missing": {cause: seconds(time) for cause, time in self.missing.most_common()},
+            "missing": _by_time(self.missing),
             "open": seconds(self.open),
-            "losses": {cause: seconds(time) for cause, time in self.lost.most_common()},
+            "losses": _by_time(self.lost),
         }
 
 
@@ -90,12 +89,25 @@ def tally_of(found: Covered) -> Tally:
 
 def _sum_of(seen: Seen, ran: int) -> Sum:
     lossy = total(seen.lossy)
-    one = Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open))
-    for part in seen.missing:
-        one.missing[part.cause] += part.end - part.begin
-    for part in seen.lost:
-        one.lost[part.cause] += part.end - part.begin
-    return one
+    missing, lost = _by_cause(seen.missing), _by_cause(seen.lost)
+    return Sum(ran, total(seen.observed) - lossy, lossy, total(seen.open), missing, lost)
+
+
+def _by_cause(parts: Iterable[Part]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in parts:
+        found[part.cause] = found.get(part.cause, 0) + part.end - part.begin
+    return found
+
+
+def _add(times: dict[str, int], more: dict[str, int]) -> None:
+    for cause, time in more.items():
+        times[cause] = times.get(cause, 0) + time
+
+
+def _by_time(times: dict[str, int]) -> dict[str, float]:
+    """Seconds, the most first."""
+    return {cause: seconds(time) for cause, time in sorted(times.items(), key=lambda item: -item[1])}
 
 
 @dataclass(slots=True)
@@ -141,17 +153,27 @@ class Group:
 class Rollup:
     """Adds up by some names; the groups with the least coverage come first."""
 
-    def __init__(self, by: str) -> None:
-        self._names = GROUPS[by]
+    def __init__(self, *names: str) -> None:
+        self._names = names
         self._groups: dict[tuple[str, ...], Group] = {}
 
     def add(self, one: Container, tally: Tally) -> None:
         """Add one container to its group."""
-        values = tuple(getattr(one, name) for name in self._names)
+        self.group(tuple([getattr(one, name) for name in self._names])).add(tally)
+
+    def group(self, values: tuple[str, ...]) -> Group:
+        """The group of that name."""
         group = self._groups.get(values)
         if group is None:
             group = self._groups[values] = Group(dict(zip(self._names, values, strict=True)))
-        group.add(tally)
+        return group
+
+    def by(self, *names: str) -> Rollup:
+        """The same by fewer names."""
+        found = Rollup(*names)
+        for group in self._groups.values():
+            found.group(tuple(group.names[name] for name in names)).merge(group)
+        return found
 
     def total(self) -> Group:
         """All groups together."""
@@ -162,8 +184,71 @@ class Rollup:
 
     def records(self, most: int) -> tuple[list[Record], int]:
         """The first `most` groups, and how many there are."""
-        ordered = sorted(self._groups.items(), key=lambda item: (_rank(item[1]), item[0]))
+        ordered = sorted(self._groups.items(), key=_order)
         return [group.record() for _, group in ordered[:most]], len(ordered)
+
+
+class Singles:
+    """Groups of one container each, of which only the `most` with the least coverage are held."""
+
+    def __init__(self, *names: str, most: int) -> None:
+        self._names = names
+        self._most = most
+        self._found: list[tuple[tuple[str, ...], Group]] = []
+        self.count = 0
+
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add a container that was not added before."""
+        self.count += 1
+        values = tuple([getattr(one, name) for name in self._names])
+        group = Group(dict(zip(self._names, values, strict=True)))
+        group.add(tally)
+        self._found.append((values, group))
+        if len(self._found) > 2 * self._most + 1000:
+            self._cut()
+
+    def records(self) -> list[Record]:
+        """The groups."""
+        self._cut()
+        return [group.record() for _, group in self._found]
+
+    def _cut(self) -> None:
+        self._found = sorted(self._found, key=_order)[: self._most]
+
+
+class Totals:
+    """Everything that is added up for one answer: its groups, the clusters, the total."""
+
+    def __init__(self, by: str, most: int) -> None:
+        self._most = most
+        self._names = GROUPS[by]
+        self._singles = Singles(*self._names, most=most) if by == "container" else None
+        self._rollup = (
+            Rollup("cluster") if self._singles else Rollup(*dict.fromkeys((*self._names, "cluster")))
+        )
+
+    def add(self, one: Container, tally: Tally) -> None:
+        """Add one container."""
+        self._rollup.add(one, tally)
+        if self._singles:
+            self._singles.add(one, tally)
+
+    def records(self) -> Record:
+        """As the API shows it: `total`, `clusters`, `groups`, `group_count`."""
+        if self._singles:
+            groups, count = self._singles.records(), self._singles.count
+        else:
+            groups, count = self._rollup.by(*self._names).records(self._most)
+        return {
+            "total": self._rollup.total().record(),
+            "clusters": self._rollup.by("cluster").records(1000)[0],
+            "groups": groups,
+            "group_count": count,
+        }
+
+
+def _order(item: tuple[tuple[str, ...], Group]) -> tuple[float, tuple[str, ...]]:
+    return _rank(item[1]), item[0]
 
 
 def _rank(group: Group) -> float:

@@ -19,9 +19,9 @@ class EvidenceService:
 
     def __init__(self, database: Database, intake: Intake, policy: Policy) -> None:
         self._intake = intake
-        self.coverage = Coverage(database, lambda: {sign.agent: sign.time for sign in self.signs()}, policy)
-        self._keeper = SignKeeper(self.signs, intake.recorder.write)
-        self._canaries = CanaryWatch(database, intake.recorder.record_once)
+        self.coverage = Coverage(database, self._heard, policy)
+        self._keeper = SignKeeper(self.signs, intake.recorder.write, self.coverage.signs)
+        self._canaries = CanaryWatch(database, intake.recorder.record_once, heard=self._heard)
 
     def start(self) -> None:
         """Begin to keep signs of life and to look after canaries."""
@@ -38,6 +38,9 @@ class EvidenceService:
         for agent in self._intake.agents.all():
             if agent.last_seen:
                 yield Sign(agent.spool, agent.node, agent.last_seen)
+
+    def _heard(self) -> dict[str, float]:
+        return {sign.agent: sign.time for sign in self.signs()}
 
 
 def policy_of(settings: HubSettings) -> Policy:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keelwatch.ingest.unpack import Received
+from keelwatch.model.identity import Identity
 from keelwatch.store.database import Database
 
 MAX_JUMP = 100_000_000
@@ -102,6 +103,20 @@ def check_node(batches: Iterable[Received], node: str) -> None:
                 f"for {node!r} only: a spool stays with its node; another node needs one of its own",
                 batch.header.node,
             )
+
+
+def place_of(database: Database, spool: str, node: str) -> Identity:
+    """Where a spool's losses belong: the node of its batches, and the cluster that its agent named.
+
+    The hub sees no more of a batch than its header, which does not name the cluster; the agent's own
+    records of its lifecycle do. "" while none of them is stored.
+    """
+    rows = database.lookup(
+        "SELECT argMax(cluster, seq) AS cluster_, argMax(node, seq) AS node_ FROM lifecycle "
+        "WHERE spool = {spool:String} AND cluster != ''",
+        {"spool": spool},
+    )
+    return Identity(cluster=str(rows[0]["cluster_"]), node=node or str(rows[0]["node_"]))
 
 
 def _node(batches: Iterable[Received], bound: str) -> str:

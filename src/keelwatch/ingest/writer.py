@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keelwatch.ingest import metrics
+from keelwatch.ingest.agents import place_of
 from keelwatch.ingest.dedupe import Plan, Ticket, Waiting, next_group, plan, settle
 from keelwatch.ingest.quarantine import Quarantine
 from keelwatch.ingest.recorder import Recorder
 from keelwatch.ingest.unpack import Received, day_start, discard
 from keelwatch.kit import faults
 from keelwatch.model.gap import Gap
-from keelwatch.model.identity import Identity
 from keelwatch.store.database import QUERY_TOO_LARGE, Database, Insertion, Source, StoreError, printable
 
 _log = logging.getLogger(__name__)
@@ -256,8 +256,8 @@ class TableWriter:
 
     def _gap(self, batch: Received, cause: str, amount: int, unit: str, detail: str) -> Gap:
         now = time.time_ns()
-        identity = Identity(node=batch.header.node)
-        return Gap(self.table, cause, day_start(batch.header.day), now, amount, unit, identity, detail)
+        whose = place_of(self._database, batch.spool, batch.header.node)
+        return Gap(self.table, cause, day_start(batch.header.day), now, amount, unit, whose, detail)
 
     def _check_count(self, insertion: Insertion) -> None:
         """Compare the rows that the table gained with what the headers said, as well as that goes now."""
@@ -275,9 +275,10 @@ class TableWriter:
         if stored == source.rows:
             return
         detail = f"spool {source.spool} seq {source.seq}: {source.rows} rows announced, {stored} stored"
+        whose = place_of(self._database, source.spool, source.node)
         gap = Gap(
             self.table, "row_count", insertion.fallback_time, time.time_ns(),
-            abs(stored - source.rows), "rows", Identity(), detail,
+            abs(stored - source.rows), "rows", whose, detail,
         )  # fmt: skip
         self._recorder.record_once(gap)
 

@@ -11,7 +11,7 @@ CONTAINER = "keelwatch-canary"
 """The container's name in its pod; its lines begin with it, its programs' names too."""
 MAX_CANARIES = 20_000
 
-_NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "pod", "container", "image")
+_NAMES = ("cluster", "node", "namespace", "workload_kind", "workload", "pod", "pod_uid", "container", "image")
 _BEATS = {
     "logs": ("logs", "message", f"startsWith(message, '{CONTAINER} beat=')", "beat=(\\\\d{1,9}) "),
     "events": ("events", "exe", "kind = 'exec' AND result >= 0", f"/{CONTAINER}-(\\\\d{{1,9}})$"),
@@ -35,14 +35,11 @@ def beats(kind: Kind, begin: int, end: int) -> Query:
     )
 
 
-def living(begin: int) -> Query:
-    """Canaries that agents told of since, with their starts and ends."""
-    named = ", ".join(f"argMax({name}, (time, seq)) AS {name}_" for name in _NAMES)
+def told(begin: int) -> Query:
+    """Up to when beats that are missing became gaps already, by container and what."""
     return Query(
-        f"SELECT container_id, {named}, "
-        "toUnixTimestamp64Nano(maxIf(time, kind = 'container_started')) AS started, "
-        "toUnixTimestamp64Nano(maxIf(time, kind = 'container_ended')) AS ended FROM lifecycle "
-        "WHERE container = {container:String} AND kind IN ('container_started', 'container_ended') "
-        f"GROUP BY container_id HAVING ended <= 0 OR ended >= {{begin:Int64}} LIMIT {MAX_CANARIES}",
-        {"container": CONTAINER, "begin": begin},
+        "SELECT container_id, what, toUnixTimestamp64Nano(max(to_time)) AS until FROM gaps "
+        "WHERE cause = 'canary_missing' AND time >= fromUnixTimestamp64Nano({begin:Int64}, 'UTC') "
+        f"GROUP BY container_id, what LIMIT {2 * MAX_CANARIES}",
+        {"begin": begin},
     )

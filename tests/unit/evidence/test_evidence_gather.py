@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from keelwatch.evidence.facts import Container
-from keelwatch.evidence.gather import containers, losses, nodes, watches
+from keelwatch.evidence.gather import containers, nodes, watches
 from keelwatch.evidence.intervals import END
+from keelwatch.evidence.losses import Losses
 
 S = 1_000_000_000
 ON = (True, True)
@@ -24,7 +25,7 @@ def outage(spool: str, begin: int, end: int, cause: str = "agent_down") -> dict[
 def watched(starts: list[tuple[int, int, int]], ends: list[int]) -> dict[str, Any]:
     names = {
         f"{name}_": ""
-        for name in ("namespace", "workload_kind", "workload", "team", "pod", "container", "image")
+        for name in ("namespace", "workload_kind", "workload", "team", "pod", "pod_uid", "container", "image")
     }
     return {"container_id": "c1", "cluster_": "c", "node_": "n1", **names, "starts": starts, "ends": ends,
             "has_log": True, "handler": ""}  # fmt: skip
@@ -32,7 +33,7 @@ def watched(starts: list[tuple[int, int, int]], ends: list[int]) -> dict[str, An
 
 def runs(starts: list[tuple[int, int, int]], ends: list[int], *outages: dict[str, Any]) -> Container:
     seen = watches([agent("s", (0, True, *ON))], outages, {"s": 1000 * S})
-    [one] = containers([watched(starts, ends)], [], nodes([], seen, {}))
+    [one] = containers([watched(starts, ends)], [], nodes([], seen, Losses()))
     return one
 
 
@@ -97,24 +98,3 @@ def test_one_that_was_not_found_again_ran_until_the_agent_was_back() -> None:
     down = outage("s", 100 * S, 130 * S)
     assert runs([(10 * S, 11 * S, 1)], [], down).runs == ((10 * S, 130 * S),)
     assert runs([(10 * S, 11 * S, 1), (10 * S, 131 * S, 1)], [], down).runs == ((10 * S, END),)
-
-
-def test_losses_belong_to_nodes_or_containers_and_the_hubs_to_any_cluster() -> None:
-    def row(**more: Any) -> dict[str, Any]:
-        return {"cluster": "c", "node": "n1", "container_id": "", "what": "exec", "cause": "ring_full",
-                "unit": "events", "amount": 3, "begin_": 0, "end_": S, "detail_": "", **more}  # fmt: skip
-
-    of_nodes, of_containers = losses(
-        [
-            row(),
-            row(cluster="", what="logs", cause="rejected"),
-            row(container_id="c1"),
-            row(cause="truncated"),
-        ]
-    )
-    assert [loss.container_id for loss in of_containers["c1"]] == ["c1"]
-    found = nodes([], watches([agent("s", (0, True, *ON))], [], {}), of_nodes)["c", "n1"]
-    assert [(loss.kind, loss.cause) for loss in found.losses] == [
-        ("events", "ring_full"),
-        ("logs", "rejected"),
-    ]

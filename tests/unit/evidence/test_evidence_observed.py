@@ -181,6 +181,12 @@ def test_a_containers_own_loss_counts_whenever_it_was_noticed() -> None:
     assert found.seen["logs"].lossy[0][1] == 200 * S
 
 
+def test_a_pods_loss_is_none_of_a_container_that_came_behind_it() -> None:
+    lost = Loss("logs", "log_vanished", 50 * S, 50 * S, namespace="shop", pod="cart-0")
+    assert not covered(container(begin=100 * S), node(watch()), lost).seen["logs"].lossy
+    assert covered(container(end=20 * S), node(watch()), lost).seen["logs"].lossy
+
+
 def test_every_cause_of_a_loss_is_a_gaps_cause() -> None:
     assert CAUSES.keys() >= LOSSES
     assert not LOSSES & MISSING.keys()

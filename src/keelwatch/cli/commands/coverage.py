@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from keelwatch.cli.client import HubClient
-from keelwatch.cli.coverage_tables import canary_rows, missing_rows, node_rows, percent_text, total_line
+from keelwatch.cli.coverage_tables import (
+    away_rows,
+    canary_rows,
+    missing_rows,
+    node_rows,
+    percent_text,
+    total_line,
+)
 from keelwatch.cli.errors import NOT_FOUND, CliError
 from keelwatch.cli.options import HelpfulCommand, output_option, with_client
 from keelwatch.cli.output import Record, emit, print_json, print_table, print_yaml, styled
@@ -70,7 +77,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT",
               help="Exit with 1 if events or logs were observed without loss for less.")  # fmt: skip
 @click.option("--canary", is_flag=True, help="Show the canaries instead; with --fail-under, a beat that did"
-              " not arrive fails.")  # fmt: skip
+              " not arrive fails, so does a silent canary or none at all.")  # fmt: skip
 @output_option("table", "json", "yaml")
 def command(client: HubClient, fail_under: float | None, canary: bool, output: str, **given: Any) -> None:
     """Show for how much of the time that containers ran they were observed, and what is missing and why.
@@ -109,6 +116,11 @@ def _print(report: Record) -> None:
         "Missing, the longest first",
         ("FROM (UTC)", "TO (UTC)", "WHAT", "LENGTH", "WORKLOAD", "CONTAINER", "NODE", "CAUSE"),
         missing_rows(report),
+    )
+    _print_part(
+        "Hub or network away; agents kept their records meanwhile",
+        ("FROM (UTC)", "TO (UTC)", "NODE", "WHAT"),
+        away_rows(report),
     )
     _print_sequences(report)
 
@@ -171,7 +183,9 @@ def _print_sequences(report: Record) -> None:
 
 def _print_canaries(report: Record) -> None:
     if not report["canaries"]:
-        sys.stderr.write("No canary was heard. The chart's value canary.enabled starts one on each node.\n")
+        sys.stderr.write(
+            "No canary ran in this time. The chart's value canary.enabled starts one on each node.\n"
+        )
         return
     heads = ("CLUSTER", "NODE", "POD", "STATE", "LAST", "DUE", "LINES", "PROGRAMS", "MISSING")
     print_table(heads, canary_rows(report))
@@ -190,3 +204,7 @@ def _judge_canaries(report: Record) -> None:
     missing = sum(one[kind]["missing_count"] for one in report["canaries"] for kind in ("events", "logs"))
     if missing or not report["canaries"]:
         raise CliError(f"{missing} beats of {len(report['canaries'])} canaries did not arrive", NOT_FOUND)
+    if not any(one["due"] for one in report["canaries"]):
+        raise CliError(
+            "no canary was due in this time, so nothing is proven; ask for some minutes", NOT_FOUND
+        )

@@ -24,7 +24,14 @@ def coverage_page(report: Record) -> Record:
         "holes": [one for one in report["sequences"] if one["missing"]],
         "batches": sum(one["batches"] for one in report["sequences"]),
         "choices": BY,
+        "away": _away(report),
     }
+
+
+def _away(report: Record) -> list[Record]:
+    """When the hub was not there: for all nodes (`node` is ""), or for one that was cut off from it."""
+    hub = [{**one, "node": ""} for one in report["hub_down"]]
+    return sorted((*hub, *report["cut_off"]), key=lambda one: str(one["from"]))[-100:]
 
 
 def percent_text(percent: float | None) -> str:
