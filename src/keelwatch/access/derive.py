@@ -41,7 +41,7 @@ def sessions(requests: Sequence[Request], seen: PodSeen) -> list[Session]:
 
 def _exec(request: Request, match: Match, seen: PodSeen) -> Session:
     begin, end = matching.window(request)
-    match = matching.with_gaps(matching.with_skew(match), seen.lost(begin - SKEW, end + SKEW))
+    match = matching.with_gaps(match, seen.lost(begin - SKEW, end + SKEW))
     if match.confidence == NONE:
         match = replace(match, reason=match.reason + _unobserved(request, seen))
     trees = tuple(entry.tree for entry in ((match.chosen,) if match.chosen else match.candidates))
@@ -57,9 +57,9 @@ def _exec(request: Request, match: Match, seen: PodSeen) -> Session:
 
 
 def _lasting(trees: tuple[str, ...], seen: PodSeen) -> tuple[str, ...]:
-    """The trees that did not end with their container."""
-    ended = {one.id for one in seen.containers if one.ended}
-    return tuple(tree for tree in trees if tree.partition("/")[0] not in ended)
+    """The trees that did not end with their container, where the agent tells of their ends."""
+    running = {one.id for one in seen.containers if one.tells and not one.ended}
+    return tuple(tree for tree in trees if tree.partition("/")[0] in running)
 
 
 def _unobserved(request: Request, seen: PodSeen) -> str:
@@ -118,10 +118,11 @@ def _entered(requests: Sequence[Request]) -> list[Request]:
         if made.kind != MADE:
             continue
         attached = {one.container for one in requests if _attached_to(one, made)}
-        names = [name for name, _, _ in made.containers if made.debugs or name in attached]
-        if made.debugs and not made.containers:
+        names = [name for name, _, _ in made.containers]
+        if made.debugs and not names:
             names = sorted(attached) or [""]
-        found += [_meant(made, name, number) for number, name in enumerate(names)]
+        meant = [(number, name) for number, name in enumerate(names) if made.debugs or name in attached]
+        found += [_meant(made, name, number) for number, name in meant]
     return found
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from keelwatch.access.request import Request
@@ -16,8 +16,8 @@ class Entry:
     """`(pid, start)` names the process on its node; `time` is its exec, ns since the epoch.
 
     `main`: the container's own process rather than one that was put into it. `script` is set where a
-    script was run: then `cmdline` begins with its interpreter. `ahead` (ns) was taken off `time`, because
-    the node's clock is so far ahead of the hub's.
+    script was run: then `cmdline` begins with its interpreter. `ahead` (ns): the node's clock was so far
+    ahead of the hub's, as was recorded about then.
     """
 
     container_id: str
@@ -33,6 +33,11 @@ class Entry:
     main: bool = False
     ahead: int = 0
     identity: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """When it began, by the node's clock and, where that was off, by the hub's."""
+        return (self.time, self.time - self.ahead) if self.ahead else (self.time,)
 
     @property
     def tree(self) -> str:
@@ -65,12 +70,6 @@ def entries(rows: Iterable[Row]) -> list[Entry]:
         for row in rows
     ]
     return sorted(found, key=lambda one: (one.time, one.pid))
-
-
-def righted(entry: Entry, skew: Callable[[str], int | None], most: int) -> Entry:
-    """The entry with its time by the hub's clock, where its node's is further off than `most` (ns)."""
-    ahead = skew(entry.node) or 0
-    return replace(entry, time=entry.time - ahead, ahead=ahead) if abs(ahead) > most else entry
 
 
 def runs(entry: Entry, request: Request) -> bool:

@@ -79,15 +79,19 @@ def _components(
 
 
 def _possible(request: Request, entry: Entry) -> bool:
+    if entry.main or not _within(request, entry.times, SKEW):
+        return False
+    return request.container in ("", entry.container) and runs(entry, request)
+
+
+def _within(request: Request, times: Sequence[int], slack: int) -> bool:
     begin, end = window(request)
-    in_time = begin - SKEW <= entry.time <= end + SKEW
-    return in_time and not entry.main and request.container in ("", entry.container) and runs(entry, request)
+    return any(begin - slack <= time <= end + slack for time in times)
 
 
 def _near(request: Request, entry: Entry) -> bool:
     """In the request's own time and with a terminal exactly if one was asked for."""
-    begin, end = window(request)
-    return begin - CLOSE <= entry.time <= end + CLOSE and entry.tty == request.tty
+    return entry.tty == request.tty and _within(request, entry.times, CLOSE)
 
 
 def _group(requests: Sequence[Request], entries: Sequence[Entry]) -> Matches:
@@ -109,8 +113,12 @@ def _group(requests: Sequence[Request], entries: Sequence[Entry]) -> Matches:
 
 def _only(request: Request, entry: Entry) -> Match:
     begin, end = window(request)
-    if begin - CLOSE <= entry.time <= end + CLOSE:
+    if _within(request, (entry.time,), CLOSE):
         return Match(CERTAIN, "", entry, (entry,))
+    if _within(request, entry.times, CLOSE):
+        off = f"{abs(entry.ahead) / NS:.1f} s {'ahead of' if entry.ahead > 0 else 'behind'} the hub's"
+        reason = f"the clock of node {entry.node} was {off}, which was allowed for"
+        return Match(LIKELY, reason, entry, (entry,))
     early = entry.time < begin
     apart = (begin - entry.time if early else entry.time - end) / NS
     when = "before the request was received" if early else "after the request had ended"
@@ -179,16 +187,6 @@ def _unseen(request: Request) -> str:
 
 def _by_time(requests: Sequence[Request]) -> list[Request]:
     return sorted(requests, key=lambda request: request.received)
-
-
-def with_skew(match: Match) -> Match:
-    """A time that had to be righted makes less sure."""
-    if match.confidence != CERTAIN or match.chosen is None or not match.chosen.ahead:
-        return match
-    entry = match.chosen
-    off = f"{abs(entry.ahead) / NS:.1f} s {'ahead of' if entry.ahead > 0 else 'behind'} the hub's"
-    reason = f"the clock of node {entry.node} is {off}, which was allowed for"
-    return replace(match, confidence=LIKELY, reason=reason)
 
 
 def with_gaps(match: Match, gaps: Sequence[str]) -> Match:

@@ -13,7 +13,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One run of a container. Times are ns since the epoch, 0 for not known; `ended` 0 also for not yet."""
+    """One run of a container. Times are ns since the epoch, 0 for not known; `ended` 0 also for not yet.
+
+    `tells`: its agent is one that records the ends of trees, and that said so by naming the container's own.
+    """
 
     id: str
     name: str
@@ -22,6 +25,7 @@ class Container:
     ended: int = 0
     entries: tuple[Entry, ...] = ()
     identity: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    tells: bool = False
 
     @property
     def main(self) -> Entry | None:
@@ -83,6 +87,7 @@ def _container(id_: str, trees: Sequence[Entry], row: Row | None) -> Container:
         first=min([*seen, *([started] if started else [])], default=0),
         started=started,
         ended=int(row["ended"]) if row else 0,
+        tells=bool(row and int(row["entry_pid"])),
         entries=tuple(trees),
         identity=identity,
     )

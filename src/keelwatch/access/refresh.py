@@ -19,7 +19,7 @@ from typing import Any
 from keelwatch.access.derive import DEBUG_START_LIMIT, sessions
 from keelwatch.access.match import AMBIGUOUS, NONE, NS
 from keelwatch.access.request import ATTACH, DEBUG, MADE, PORT_FORWARD, pod_through_node
-from keelwatch.access.session import Session, differs
+from keelwatch.access.session import ESSENTIAL, Session, differs
 from keelwatch.access.sources import Sources
 from keelwatch.ingest.intake import Intake
 from keelwatch.kit import faults
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 FIRST_SECONDS, MOST_SECONDS, RARE_SECONDS = 1.0, 30.0, 1800.0
-"""How soon a session that may change is looked at again, at first and when nothing changes."""
+"""How soon a session that may change is looked at again, at first and while it stays what it is."""
 SETTLED = 600 * NS
 """So long after its end a session is looked at often; late records may still come."""
 FORGOTTEN = 24 * 3600 * NS
@@ -45,6 +45,8 @@ DEBUG_AGE = 7 * 24 * 3600 * NS
 MAX_OPEN = 20_000
 MAX_PODS = 100
 """Pods that are derived in one turn; the others come in the next."""
+MAX_FAILED, MAX_TRIES = 3, 100
+"""After so many failures a turn ends; after so many turns a pod is given up until it is heard of again."""
 
 
 @dataclass(slots=True)
@@ -61,13 +63,14 @@ class AccessWatch:
     """A thread that looks at new audit rows, and again at open sessions, every INTERVAL_SECONDS."""
 
     def __init__(self, database: Database, intake: Intake) -> None:
-        self._sources = Sources(database, intake.clocks.skew)
+        self._sources = Sources(database)
         self._intake = intake
         self._seen: dict[str, int] = {}
         self._day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
         self._known: set[tuple[str, int]] | None = None
         self._due: dict[str, _Due] = {}
         self._asked: dict[Where, set[int]] = {}
+        self._tries: dict[Where, int] = {}  # of those for which the store did not answer
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access", daemon=True)
 
@@ -86,9 +89,11 @@ class AccessWatch:
             self._known = self._remember()
         self._hear()
         self._remind()
+        failed = 0
         for where in list(self._asked)[:MAX_PODS]:
-            self._derive_all(where)
-            del self._asked[where]
+            failed += not self._derive_all(where, self._asked.pop(where))
+            if failed == MAX_FAILED:  # it is the store, and not the pods
+                return
 
     def _run(self) -> None:
         stopping = False
@@ -101,15 +106,26 @@ class AccessWatch:
             except Exception:
                 _log.exception("access sessions could not be brought up to date")
 
-    def _derive_all(self, where: Where) -> None:
-        """What is wrong with one pod's requests must not keep the others waiting; the store's faults pass."""
+    def _derive_all(self, where: Where, times: set[int]) -> bool:
+        """Whether the store answered; if not, the pod is asked about again behind the others, some times.
+
+        What is wrong with one pod's requests must not keep the others waiting.
+        """
         try:
-            for begin, end in _ranges(self._asked[where]):
+            for begin, end in _ranges(times):
                 self._derive(where, begin, end)
-        except StoreError:
-            raise
+        except StoreError as error:
+            _log.warning(
+                "access sessions of pod %s/%s are not up to date: %s", where.namespace, where.pod, error.brief
+            )
+            self._tries[where] = self._tries.get(where, 0) + 1
+            if self._tries[where] <= MAX_TRIES:
+                self._asked.setdefault(where, set()).update(times)
+                return False
         except Exception:
             _log.exception("access sessions of pod %s/%s could not be derived", where.namespace, where.pod)
+        self._tries.pop(where, None)
+        return True
 
     def _remember(self) -> set[tuple[str, int]]:
         """At the start: look again at what may change, leave alone what is settled."""
@@ -178,11 +194,10 @@ class AccessWatch:
                 continue  # nothing to count anew
             session = self._with_deeds(one)
             row = session.columns()
-            other = differs(row, before)
-            if other:
+            if differs(row, before):
                 version = max(time.time_ns(), int(before.get("version", 0)) + 1)
                 changed.append(row | {"version": version})
-            self._schedule(session, changed=other)
+            self._schedule(session, changed=differs(row, before, ESSENTIAL))
         faults.point("access.derived")
         self._intake.recorder.write("access", changed)
         faults.point("access.stored")

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import orjson
+
+from keelwatch.model import kubelet
 
 EXEC, ATTACH, DEBUG, PORT_FORWARD = "exec", "attach", "debug", "port-forward"
 KINDS: tuple[str, ...] = (EXEC, ATTACH, DEBUG, PORT_FORWARD)
@@ -34,10 +36,6 @@ NODE_DEBUGGER = "node-debugger-"
 """How `kubectl debug node/…` names its pods; only newer ones set the label."""
 _ENDED = frozenset({"ResponseComplete", "Panic"})
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# The kubelet's own addresses, which the API server passes on for those who may use `nodes/proxy`.
-_THROUGH_NODE = re.compile(
-    r"/proxy/(?P<what>exec|run|attach|portForward)/(?P<namespace>[^/]+)/(?P<pod>[^/]+)(?:/(?:[^/]+/)?(?P<container>[^/]+))?"
-)
 _NODE_KINDS = {"exec": EXEC, "run": EXEC, "attach": ATTACH, "portForward": PORT_FORWARD}
 
 
@@ -166,26 +164,27 @@ def _joined(group: Sequence[Row]) -> Request | None:
 def _through_node(request: Request, row: Row) -> Request | None:
     """A request to the kubelet's own address; its `run` takes the command as one text."""
     uri = str(row["uri"])
-    match = _in_address(uri)
-    if match is None:
+    entry = kubelet.entry_of(uri)
+    if entry is None:
         return None
-    namespace, pod, container = (match[name] or "" for name in ("namespace", "pod", "container"))
-    asked = _asked(replace(request, kind=_NODE_KINDS[match["what"]]), uri)
+    asked = _asked(replace(request, kind=_NODE_KINDS[entry.way]), uri)
     argv = asked.argv
-    if match["what"] == "run":
+    if entry.way == "run":
         argv = tuple(dict(reversed(_pairs(uri))).get("cmd", "").split(" ")[:MAX_ARGUMENTS])
-    return replace(asked, namespace=namespace, pod=pod, container=container, argv=argv, through="nodes/proxy")
+    return replace(
+        asked,
+        namespace=entry.namespace,
+        pod=entry.pod,
+        container=entry.container,
+        argv=argv,
+        through="nodes/proxy",
+    )
 
 
 def pod_through_node(uri: str) -> tuple[str, str] | None:
     """(namespace, pod) of a request by way of the kubelet; None for one that enters no container."""
-    match = _in_address(uri)
-    return (match["namespace"], match["pod"]) if match else None
-
-
-def _in_address(uri: str) -> re.Match[str] | None:
-    """The kubelet reads its address as the API server does: `%65xec` is exec."""
-    return _THROUGH_NODE.search(unquote(uri.partition("?")[0]))
+    entry = kubelet.entry_of(uri)
+    return (entry.namespace, entry.pod) if entry else None
 
 
 def _asked(request: Request, uri: str) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -120,9 +120,13 @@ COMPARED: tuple[str, ...] = (
 """The columns by which a session is another than what is stored of it."""
 
 
-def differs(row: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
+ESSENTIAL: tuple[str, ...] = ("state", "ended", "confidence", "trees", "requests")
+"""Those that tell who did it; the others count on while a session is busy."""
+
+
+def differs(row: Mapping[str, Any], stored: Mapping[str, Any], names: Iterable[str] = COMPARED) -> bool:
     """Whether a row says something that the stored one does not."""
-    return any(row.get(name) != stored.get(name) for name in COMPARED)
+    return any(row.get(name) != stored.get(name) for name in names)
 
 
 def _shown(entry: Entry) -> Row:

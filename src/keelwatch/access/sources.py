@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from keelwatch.access.entry import Entry, entries, righted
-from keelwatch.access.match import NS, SKEW, window
+from keelwatch.access.entry import Entry, entries
+from keelwatch.access.match import NS, window
 from keelwatch.access.pod import Loss, PodSeen, containers
 from keelwatch.access.request import DEBUG, EXEC, MADE, Request, requests
 from keelwatch.access.session import Deeds
@@ -25,18 +26,16 @@ BEGINNING = 60 * NS
 """So long after its start a container's own process has done something."""
 START_TO_EXEC = 30 * NS
 """So long a runtime may take between making a process and running the command in it."""
+SKEW_FOUND = 3600 * NS
+"""So long it may take until a node's clock is found to be off."""
 MAX_TEXT = 200
 
 
 class Sources:
-    """Answers of the store. It asks as readers do, so that the intake never waits for it.
+    """Answers of the store. It asks as readers do, so that the intake never waits for it."""
 
-    `skew` tells by how many nanoseconds a node's clock is ahead of the hub's, None where that is not known.
-    """
-
-    def __init__(self, database: Database, skew: Callable[[str], int | None]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._skew = skew
 
     def news(self, spans: Sequence[Span], day: str) -> list[Row]:
         """Which pods new rows of the audit are about."""
@@ -59,10 +58,18 @@ class Sources:
         trees = self._rows(access_sources.trees_query(where, times, added))
         losses = self._rows(access_sources.losses_query(begin - AROUND, end + AROUND))
         return PodSeen(
-            entries=tuple(righted(one, self._skew, SKEW) for one in first_execs(entries(rows))),
+            entries=tuple(self._with_skew(where, first_execs(entries(rows)))),
             containers=containers(entries(trees), lifecycle),
             losses=(*_cut(rows, end), *(_loss(row) for row in losses)),
         )
+
+    def _with_skew(self, where: Where, found: Sequence[Entry]) -> list[Entry]:
+        """Entries with how far their node's clock was off then."""
+        if not found:
+            return []
+        begin, end = found[0].time, found[-1].time
+        rows = self._rows(access_sources.skews_query(where, {one.node for one in found}, begin, end))
+        return [replace(one, ahead=_ahead(one, rows)) for one in found]
 
     def deeds(self, columns: Mapping[str, Any], since: int, until: int) -> Deeds:
         """What a session's trees did."""
@@ -106,6 +113,14 @@ def _added(request: Request) -> list[str]:
     if request.kind == MADE:
         return [name for name, _, _ in request.containers]
     return [request.container] if request.kind == DEBUG and request.container else []
+
+
+def _ahead(entry: Entry, rows: Sequence[Row]) -> int:
+    """What was recorded last before; a clock that was found to be off soon after was so already."""
+    mine = [row for row in rows if row["node"] == entry.node]
+    before = [row for row in mine if int(row["time"]) <= entry.time]
+    said = before[-1:] or [row for row in mine if int(row["time"]) <= entry.time + SKEW_FOUND][:1]
+    return int(float(said[0]["seconds"]) * NS) if said and said[0]["state"] == "apart" else 0
 
 
 def _around(request: Request, now: int) -> Range:

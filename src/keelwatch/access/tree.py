@@ -26,23 +26,27 @@ def trees(events: Sequence[Mapping[str, Any]]) -> list[Node]:
     """
     nodes: dict[Key, Node] = {}
     roots: list[Node] = []
-    over: dict[tuple[str, int], str] = {}
+    over: dict[tuple[str, int, int], str] = {}
     for event in events:
         if event["kind"] == "exit":
-            over[str(event["container_id"]), int(event["entry_pid"])] = str(event["time"])
+            over[_tree(event)] = str(event["time"])
             continue
         node = _node_of(nodes, roots, event)
         if node is not None:
             _add(node, event)
     for root in roots:
-        root["over"] = over.get((root["container_id"], root["pid"]), "")
+        root["over"] = over.get(root.pop("tree"), "")
     return roots
+
+
+def _tree(event: Mapping[str, Any]) -> tuple[str, int, int]:
+    return str(event["container_id"]), int(event["entry_pid"]), int(event["entry_start"])
 
 
 def _node_of(nodes: dict[Key, Node], roots: list[Node], event: Mapping[str, Any]) -> Node | None:
     """The node of an event's process; its parents are made where they are missing."""
-    entry = int(event["entry_pid"])
-    tree = (str(event["container_id"]), entry, int(event["entry_start"]))
+    tree = _tree(event)
+    entry = tree[1]
     above: Node | None = None
     for process in _line(event, entry):
         key = (*tree, int(process["pid"]))
@@ -51,6 +55,8 @@ def _node_of(nodes: dict[Key, Node], roots: list[Node], event: Mapping[str, Any]
             if len(nodes) >= MAX_NODES:
                 return above
             node = nodes[key] = _node(process, event)
+            if above is None:
+                node["tree"] = tree
             (roots if above is None else above["children"]).append(node)
         above = node
     return above
@@ -84,7 +90,6 @@ def _node(process: Mapping[str, Any], event: Mapping[str, Any]) -> Node:
         "cmdline": process.get("cmdline", ""),
         "exe": process.get("exe", ""),
         "container": event["container"],
-        "container_id": event["container_id"],
         "images": [],
         "doings": [],
         "more": 0,

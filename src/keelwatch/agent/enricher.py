@@ -50,7 +50,8 @@ class Enricher:
     def sweep(self) -> list[Event]:
         """Forget processes that ended unseen; return the ends of their trees, dated now."""
         gone = [process for process in self._tree.sweep() if self._tree.was_last(process)]
-        return [self._end(process) for process in gone]
+        trees = {(one.container_id, one.entry_pid, one.entry_start): one for one in gone}
+        return [self._end(process) for process in trees.values()]
 
     def _end(self, process: Process) -> Event:
         who = self._catalog.identity(process.container_id, process.pid)

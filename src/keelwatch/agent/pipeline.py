@@ -86,19 +86,23 @@ class Pipeline:
         """Take observations, in order of time."""
         if self._sweep.is_set():
             self._sweep.clear()
-            for ended in self._enricher.sweep():
-                self._outbox.add("events", event_row(ended))
+            self._guarded(self._sweep_now)
         for seen in observations:
             self._guarded(partial(self._one, seen))
+
+    def _sweep_now(self) -> None:
+        for ended in self._enricher.sweep():
+            self._outbox.add("events", event_row(ended))
 
     def _one(self, seen: Observation) -> None:
         event = self._enricher.enrich(seen)
         if event is None:
             return
-        self.events += 1
         if event.kind == "exit":  # rules know no ends: one that names no event type must not fire again
             self._outbox.add("events", event_row(event))
-        elif _needs_examination(event, seen):
+            return
+        self.events += 1
+        if _needs_examination(event, seen):
             self._enqueue(event, seen.overlay)
         else:
             self._detect(event)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
-from keelwatch.detect.fields.audit import kubelet_path, parameters
+from keelwatch.audit.parse import requested
+from keelwatch.detect.fields.audit import parameters
+from keelwatch.model import kubelet
 from keelwatch.model.audit import AuditEvent
 from keelwatch.model.identity import Identity
 
@@ -14,6 +16,7 @@ from keelwatch.model.identity import Identity
 class PodAt(NamedTuple):
     """Which pod a request is about: the one that had the name at `time` (nanoseconds since the epoch).
 
+    That is when the API server received the request: an exec may end long after its pod.
     `uid` is known where the API server answered with the pod; `creates`: the request made it.
     """
 
@@ -31,9 +34,6 @@ WORKLOADS = {
     "deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet",
     "jobs": "Job", "cronjobs": "CronJob", "replicasets": "ReplicaSet",
 }  # fmt: skip
-CONTAINER_ENTRIES = frozenset({"exec", "run", "attach"})
-POD_ENTRIES = CONTAINER_ENTRIES | {"portForward"}
-"""What the kubelet calls the ways in: /exec/NAMESPACE/POD/CONTAINER, or with the pod's uid before that."""
 MAX_NAME = 253
 MAX_UID = 64
 
@@ -63,11 +63,10 @@ def identity_of(event: AuditEvent, cluster: str, identify: Identify) -> Identity
 
 def _by_way_of_node(event: AuditEvent) -> tuple[str, str, str] | None:
     """(namespace, pod, container) of a request that enters a pod by the kubelet's own address."""
-    what, namespace, pod, *rest = (*kubelet_path(event), "", "", "")
-    container = [part for part in rest if part][-1:] if what in CONTAINER_ENTRIES else []
-    if not pod or what not in POD_ENTRIES:
+    if (event.target.get("resource"), event.target.get("subresource")) != ("nodes", "proxy"):
         return None
-    return namespace[:MAX_NAME], pod[:MAX_NAME], "".join(container)[:MAX_NAME]
+    found = kubelet.entry_of(event.text("requestURI"))
+    return (found.namespace, found.pod, found.container) if found else None
 
 
 def _pod_at(event: AuditEvent, namespace: str, name: str) -> PodAt:
@@ -77,7 +76,8 @@ def _pod_at(event: AuditEvent, namespace: str, name: str) -> PodAt:
     code = event.get("responseStatus", "code")
     failed = isinstance(code, int) and code >= 400
     creates = event.text("verb") == "create" and not event.text("objectRef", "subresource") and not failed
-    return PodAt(namespace, name, event.time, uid, creates)
+    time = event.time if creates else requested(event) or event.time
+    return PodAt(namespace, name, time, uid, creates)
 
 
 def _name(event: AuditEvent) -> str:

@@ -170,6 +170,14 @@ def _texts(item: dict[str, Any], name: str, place: str) -> None:
         raise InvalidError(f"{place}.{name}", f"must be a list of texts, not {_shown(value)}")
 
 
+def requested(event: AuditEvent) -> int:
+    """When the API server received the request: the same for all its stages; 0 where that is not told."""
+    try:
+        return moment(event.get("requestReceivedTimestamp"), "requestReceivedTimestamp")
+    except InvalidError:
+        return 0
+
+
 def moment(value: Any, place: str) -> int:
     """RFC 3339 → nanoseconds since the epoch, or InvalidError. Events carry microseconds."""
     try:

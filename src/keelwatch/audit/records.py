@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from keelwatch.audit.parse import InvalidError, moment
+from keelwatch.audit.parse import requested
 from keelwatch.detect.fields.audit import command
 from keelwatch.detect.rules import Rule
 from keelwatch.detect.ulid import named_ulid
@@ -73,14 +73,6 @@ def audit_row(event: AuditEvent, received: int) -> Row:
         "truncated": int(truncated),
         "source": event.source,
     }
-
-
-def requested(event: AuditEvent) -> int:
-    """When the API server received the request: the same for all its stages; 0 where that is not told."""
-    try:
-        return moment(event.get("requestReceivedTimestamp"), "requestReceivedTimestamp")
-    except InvalidError:
-        return 0
 
 
 _BODIES = {"request_object": "requestObject", "response_object": "responseObject"}

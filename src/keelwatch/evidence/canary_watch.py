@@ -41,6 +41,8 @@ PAUSE = 10 * 60 * SECOND
 """Between two records of gaps of one canary: what is missing meanwhile waits, well within the window."""
 LISTING = 5 * 60 * SECOND
 """Between two looks at what the API server told: that reads the history of all pods."""
+LISTING_NONE = 30 * 60 * SECOND
+"""The same, while it told of no canary."""
 SETTLING = BOUND + 2 * INTERVAL
 """Behind its own start the hub waits for what agents kept meanwhile."""
 _MAX_KNOWN = 100_000
@@ -90,8 +92,12 @@ class CanaryWatch:
         return sum(self._tell(one, kind, where, now) for one in found for kind in KINDS)
 
     def _list(self, where: Where, now: int) -> list[dict[str, Any]]:
-        if now - self._listed_at >= LISTING:
-            self._listed, self._listed_at = self._fetch.listed(where), now
+        if now - self._listed_at >= (LISTING if self._listed else LISTING_NONE):
+            self._listed_at = now
+            try:
+                self._listed = self._fetch.listed(where)
+            except (StoreError, QuestionError) as error:  # what was known before still holds
+                _log.warning("the API server's canaries are not up to date: %s", error)
         return self._listed
 
     def _tell(self, one: Canary, kind: Kind, where: Where, now: int) -> int:
@@ -109,11 +115,12 @@ class CanaryWatch:
     def _known(self, where: Where) -> LRU[_Key, tuple[int, int]]:
         """What was told; of the time before the hub's start, the gaps say it."""
         if self._told is None:
-            self._told = LRU(_MAX_KNOWN)
+            told: LRU[_Key, tuple[int, int]] = LRU(_MAX_KNOWN)
             for row in self._fetch.rows(sql.told(where.begin), 2 * sql.MAX_CANARIES):
                 until = int(row["until"])
                 key = str(row["container_id"]), str(row["what"])
-                self._told[key] = (until - BOUND + INTERVAL // 2, until)
+                told[key] = (until - BOUND + INTERVAL // 2, until)
+            self._told = told
         return self._told
 
     def _run(self) -> None:

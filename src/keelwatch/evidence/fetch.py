@@ -6,7 +6,7 @@ What is kept is bounded by the number of nodes, agents and losses; containers ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
@@ -58,8 +58,9 @@ class Fetch:
         listed = self.rows(sql.nodes(where), sql.MAX_NODES)
         labels = self.rows(sql.namespaces(where), sql.MAX_NAMESPACES)
         nodes = gather.nodes(listed, watched, lost)
-        hub_down = self._spans("hub_down", where)
         silences = self.rows(sql.silences(where, gather.CUT_OFF), sql.MAX_SPANS)
+        earliest = min([where.begin, *(int(row["begin_"]) for row in silences)])
+        hub_down = self._spans("hub_down", replace(where, begin=earliest))
         return Facts(
             begin=where.begin,
             end=where.end,
@@ -69,7 +70,7 @@ class Fetch:
             labels={(row["cluster"], row["namespace"]): dict(row["labels_"]) for row in labels},
             inventories=frozenset(str(row["cluster"]) for row in (*listed, *labels)),
             listening=listening,
-            hub_down=hub_down,
+            hub_down=tuple(pair for pair in hub_down if pair[1] > where.begin),
             cut_off=tuple(gather.cut_off(silences, nodes, hub_down)),
             inventory_off=self._spans("inventory_off", where),
         )

@@ -39,6 +39,7 @@ SKEW = 3600 * NS
 
 A tree's name is no other's, so this only says which part of the store is looked at."""
 
+MAX_SEQUENCE = (1 << 63) - 1
 _NOT_KNOWN = "1970-01-01T00:00:00.000000000Z"
 _MAYBE = ("started", "ended", "until", "last_event")
 _SEARCHED = ("command", "user", "reason")
@@ -69,10 +70,11 @@ def new_sessions(wanted: Filter, now: int, spans: Sequence[Span]) -> Query:
     """Matching sessions that began or ended: what batches that have arrived are the first to tell."""
     found = _asked(wanted, now)
     arrived = found.arrived(spans)
+    later = found.arrived([replace(span, upto=MAX_SEQUENCE) for span in spans])  # what comes next is not old
     columns = ", ".join(COLUMNS)
     latest = f"SELECT {columns} FROM access WHERE {arrived} {_LATEST}"
     ids = f"SELECT id FROM access WHERE {arrived}"
-    told = f"SELECT id, state FROM access WHERE id IN ({ids}) AND NOT ({arrived})"
+    told = f"SELECT id, state FROM access WHERE id IN ({ids}) AND NOT ({later})"
     return Query(
         f"SELECT {columns} FROM ({latest}) WHERE {found.sql} AND (id, state) NOT IN ({told}) "
         f"ORDER BY time, id LIMIT {MAX_TAIL}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,6 +24,8 @@ BLIND_WHAT: tuple[str, ...] = ("all", "exec", "fork", "events", "audit")
 _DAY_NS = 86_400 * NS
 _MAX_ROWS = 20_000
 MAX_ENTRIES = 20_000
+MOST_SKEWED = 30 * _DAY_NS
+"""So long ago a clock may have been found to be off."""
 MAX_CONTAINERS = 50
 Range: TypeAlias = tuple[int, int]
 """From when to when, nanoseconds since the epoch, both included."""
@@ -36,7 +38,7 @@ _MADE = (  # a pod that no controller made
 _PATH = "decodeURLComponent(cutQueryString(uri))"
 _ENTERS = (
     f"((resource = 'pods' AND subresource IN {SUBRESOURCES}) OR ({_MADE}) OR (resource = 'nodes' AND "
-    f"subresource = 'proxy' AND match({_PATH}, '/proxy/(exec|run|attach|portForward)/')))"
+    f"subresource = 'proxy' AND match({_PATH}, '/proxy/.*(exec|run|attach|portForward)')))"
 )
 _ASKED = "toUnixTimestamp64Nano(if(toUnixTimestamp64Nano(requested) = 0, time, requested)) AS requested_"
 _LATEST = "ORDER BY version DESC LIMIT 1 BY id"
@@ -138,6 +140,21 @@ def containers_query(where: Where, begin: int) -> Query:
         f"toUnixTimestamp64Nano({ended}) AS ended, {_entry('pid')}, {_entry('start')}, {last} "
         f"FROM lifecycle WHERE {pod} AND container_id != '' GROUP BY container_id "
         f"HAVING ended = 0 OR ended >= {begins} ORDER BY max(time) DESC LIMIT {MAX_CONTAINERS}",
+        found.parameters,
+    )
+
+
+def skews_query(where: Where, nodes: Collection[str], begin: int, end: int) -> Query:
+    """What the hub found of the clocks of nodes until a while after `end`, the earliest first (ns)."""
+    found = _between(begin - MOST_SKEWED, end + MOST_SKEWED)
+    names = found.bind(sorted(nodes), "Array(String)")
+    if where.cluster:
+        found.clauses.append(f"cluster IN ('', {found.bind(where.cluster, 'String')})")
+    return Query(
+        "SELECT node, toUnixTimestamp64Nano(time) AS time_, JSONExtractString(detail, 'state') AS state, "
+        "JSONExtractFloat(detail, 'skew_seconds') AS seconds FROM lifecycle "
+        f"WHERE {found.sql} AND kind = 'clock_skew' AND has({names}, node) "
+        f"ORDER BY lifecycle.time LIMIT {_MAX_ROWS}",
         found.parameters,
     )
 

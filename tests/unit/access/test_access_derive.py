@@ -7,7 +7,6 @@ from dataclasses import replace
 from access_world import NS, at, entry, exec_request
 
 from keelwatch.access.derive import sessions
-from keelwatch.access.entry import righted
 from keelwatch.access.match import AMBIGUOUS, CERTAIN, LIKELY, NONE
 from keelwatch.access.pod import Container, Loss, PodSeen, containers
 from keelwatch.access.request import ATTACH, DEBUG, MADE, PORT_FORWARD
@@ -125,6 +124,9 @@ def test_a_copy_of_a_pod_is_a_debug_of_the_container_that_its_maker_attached_to(
     assert (found.request.kind, found.match.confidence, found.ended) == (DEBUG, CERTAIN, at(70))
     assert (found.request.image, found.request.command) == ("toolbox:1", "sh")
     assert (found.trees, found.requests) == (("d1/50/50000",), ("alice@10", "alice@12"))
+    both = exec_request("alice", 20, 60, kind=ATTACH, container="app", argv=())
+    ids = {one.request.container: one.request.id for one in sessions([made_request(), attach, both], seen)}
+    assert ids == {"app": "alice@10", "debugger-1": found.request.id}, "an id is for ever"
     other = exec_request("bob", 12, 60, kind=ATTACH, container="debugger-1", argv=())
     (found,) = sessions([made_request(), other], seen)
     assert (found.request.user, found.request.kind) == ("bob", ATTACH)
@@ -177,24 +179,28 @@ def test_the_containers_own_process_is_the_one_that_the_agent_told_of():
 
 
 def test_what_was_not_seen_to_end_runs_unless_its_container_ended():
-    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (APP,)))
+    app = replace(APP, tells=True)
+    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (app,)))
     assert (found.state, found.running) == ("ended", 1)
     assert replace(found, deeds=Deeds(over=frozenset({"c1/7/7000"}))).running == 0
-    ended = replace(APP, ended=at(20))
+    (older,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (APP,)))
+    assert older.running == 0, "an agent that does not tell of ends"
+    ended = replace(app, ended=at(20))
     (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((entry(7, 10.1),), (ended,)))
     assert found.running == 0
     attach = exec_request("alice", 10, 20, kind=ATTACH, argv=(), stdin=True)
-    (found,) = sessions([attach], PodSeen((), (APP,)))
+    (found,) = sessions([attach], PodSeen((), (app,)))
     assert found.running == 0, "it ran before"
 
 
 def test_a_clock_that_is_off_is_allowed_for_and_said():
-    late = righted(entry(7, 15.1), {"n1": 5 * NS}.get, 2 * NS)
+    late = entry(7, 15.1, ahead=5 * NS)
     (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((late,), (APP,)))
     assert (found.match.confidence, found.match.chosen.pid) == (LIKELY, 7)
-    assert "clock of node n1 is 5.0 s ahead" in found.match.reason
-    near = righted(entry(7, 10.1), {"n1": NS}.get, 2 * NS)
-    assert near.time == at(10.1)
+    assert "clock of node n1 was 5.0 s ahead" in found.match.reason
+    mended = entry(7, 10.1, ahead=5 * NS)  # it was set right before that was noticed
+    (found,) = sessions([exec_request("alice", 10, 10.3)], PodSeen((mended,), (APP,)))
+    assert found.match.confidence == CERTAIN
 
 
 def test_containers_are_made_of_trees_and_lifecycle():

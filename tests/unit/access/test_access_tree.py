@@ -57,6 +57,9 @@ def test_a_root_says_when_the_last_of_its_tree_ended():
     assert shape(root) == {10: [{11: [{12: []}]}]}
     (root,) = trees([event(10)])
     assert root["over"] == ""
+    again = {"entry_start": 2}
+    first, second = trees([event(10), event(10, "exit", time="t1"), event(10, **again)])
+    assert (first["over"], second["over"]) == ("t1", ""), "the pid was used again"
 
 
 def test_what_lies_above_the_entry_is_not_part_of_it():

@@ -7,16 +7,16 @@ in what was left out; a policy at level Metadata leaves out the request itself.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 import orjson
 
 from keelwatch.detect.fields.base import Field, FieldValue, Takes, Type
 from keelwatch.detect.fields.event import time_of_day
+from keelwatch.model import kubelet
 from keelwatch.model.audit import AuditEvent
 
 SOURCE = frozenset({"k8s_audit"})
@@ -160,8 +160,7 @@ def kubelet_path(event: AuditEvent) -> list[str]:
     """What a request by way of `nodes/proxy` asks of the kubelet, in parts; none for others."""
     if (event.target.get("resource"), event.target.get("subresource")) != ("nodes", "proxy"):
         return []
-    path = unquote(event.text("requestURI").partition("?")[0]).partition("/proxy/")[2]
-    return posixpath.normpath(f"/{path}").strip("/").split("/")
+    return kubelet.path_of(event.text("requestURI"))
 
 
 def _kubelet(event: AuditEvent, _argument: object) -> FieldValue:
