@@ -26,7 +26,7 @@ check: setup-dev ## Format, lint, types, import contracts, C warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	shellcheck -x -P lab/cluster lab/cluster/{build,load,up,down} tools/{e2e,install-packages,render-manifests} deploy/image/build .ci/run
+	shellcheck -x -P lab/cluster lab/cluster/{build,load,up,down} lab/machine/{run,init} tools/{e2e,install-packages,machine,render-manifests} deploy/image/build .ci/run
 	$(MAKE) -C sensor all check-format PYTHON=$(CURDIR)/$(BIN)/python CLANG_FORMAT=$(CURDIR)/$(BIN)/clang-format
 
 .PHONY: format
@@ -47,6 +47,10 @@ soak: setup-dev ## The long fault runs: agent and hub killed at 200 random momen
 .PHONY: e2e
 e2e: setup-dev ## End-to-end tests in a real cluster: that of KUBECONFIG, or one built and started here
 	tools/e2e $(ARGS)
+
+.PHONY: machine
+machine: setup-dev ## The attack's story on another kernel: pure cgroup v2, systemd, fexit (a guest under qemu)
+	tools/machine $(ARGS)
 
 .PHONY: image
 image: setup-dev ## The container image as an OCI archive in .build/image/, with its bill of materials

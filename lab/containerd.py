@@ -10,8 +10,10 @@ from pathlib import Path
 from keelwatch.enrich.runtime.cri import Cri
 from lab.cri_runtime import SANDBOX_HANDLER, CriRuntime
 from lab.images import PAUSE_IMAGE, Image, write_archive
+from lab.patience import PATIENCE
+from lab.sweep import SYSTEMD_CGROUPS
 
-IMPORT_SECONDS = 60.0
+IMPORT_SECONDS = 60.0 * PATIENCE
 
 # Version 2 of the file format is read by containerd 1.6 and, converted, by containerd 2.
 CONFIG = """\
@@ -38,10 +40,12 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.internal.v1.
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         Root = "{directory}/runc"
+        SystemdCgroup = {systemd}
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{handler}]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.{handler}.options]
         Root = "{directory}/runc"
+        SystemdCgroup = {systemd}
 """
 
 
@@ -69,7 +73,9 @@ class Containerd(CriRuntime):
 
     def _configure(self) -> list[str]:
         config = self.directory / "config.toml"
-        config.write_text(CONFIG.format(directory=self.directory, pause=PAUSE_IMAGE, handler=SANDBOX_HANDLER))
+        systemd = str(SYSTEMD_CGROUPS).lower()
+        values = {"directory": self.directory, "pause": PAUSE_IMAGE, "handler": SANDBOX_HANDLER}
+        config.write_text(CONFIG.format(**values, systemd=systemd))
         return ["containerd", "--config", str(config)]
 
     def _wait_for_image(self, name: str) -> None:

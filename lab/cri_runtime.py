@@ -14,8 +14,9 @@ from typing import Self
 from keelwatch.enrich.runtime.cri import Cri, CriError
 from lab import sweep
 from lab.images import Image, pause_image, workload_image
+from lab.patience import PATIENCE
 
-START_SECONDS = 30.0
+START_SECONDS = 30.0 * PATIENCE
 SANDBOX_HANDLER = "runsc"
 """A second handler, named as gVisor's is. Here it is runc, too: only what is said of it differs."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from keelwatch.enrich.runtime import cri_pb2
 from keelwatch.enrich.runtime.cri import Cri, CriError
+from lab.patience import PATIENCE
 from lab.pod import ContainerSpec, Deployment, Pod, PodSpec, RunningContainer
 from lab.sweep import pod_cgroup, remove_pod_cgroup
 
@@ -64,7 +65,7 @@ class Kubelet:
 
     def wait_for_exit(self, container_id: str, timeout: float = 30.0) -> int:
         """Wait until the container's first process has ended; return its exit code."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while (status := self.status(container_id)).state != cri_pb2.CONTAINER_EXITED:
             if time.monotonic() > end:
                 raise TimeoutError(f"container {container_id} did not end within {timeout} s")

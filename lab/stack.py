@@ -19,6 +19,8 @@ from typing import Any, Self
 
 import urllib3
 
+from lab.patience import PATIENCE
+
 Record = dict[str, Any]
 START_SECONDS = 60.0
 
@@ -113,7 +115,7 @@ class Stack:
 
     def wait_for(self, condition: Callable[[], Any], seconds: float, what: str) -> Any:
         """Poll until `condition` returns something true; return it, or raise with the program's log."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < end:
             if self._process is not None and self._process.poll() is not None:
                 break

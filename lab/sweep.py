@@ -23,6 +23,8 @@ OWNER = "owner"
 CGROUPS = Path("/sys/fs/cgroup")
 BURSTABLE = "lab/kubepods/burstable"
 """Not where a real kubelet of this machine looks: it kills the pods that it does not know."""
+SYSTEMD_CGROUPS = os.environ.get("LAB_CGROUP_DRIVER") == "systemd"
+"""containerd has systemd make the cgroups, as on most nodes; only where systemd runs (lab/machine)."""
 
 DAEMONS = ("containerd", "dockerd", "docker-proxy", "crio", "conmon")
 QUIET_SECONDS = 5.0
@@ -62,8 +64,16 @@ def sweep(directory: Path) -> None:
 
 
 def pod_cgroup(uid: str) -> str:
-    """Where the cgroupfs driver of a kubelet with `--cgroup-root /lab` puts a burstable pod."""
-    return f"/{BURSTABLE}/pod{uid}"
+    """What a kubelet with `--cgroup-root /lab` tells the runtime of a burstable pod's cgroup."""
+    return pod_folder(uid).rpartition("/")[2] if SYSTEMD_CGROUPS else f"/{pod_folder(uid)}"
+
+
+def pod_folder(uid: str) -> str:
+    """Where that cgroup is in each tree: a slice's name has those of the slices above it."""
+    if not SYSTEMD_CGROUPS:
+        return f"{BURSTABLE}/pod{uid}"
+    parts = [*BURSTABLE.split("/"), f"pod{uid.replace('-', '_')}"]
+    return "/".join(f"{'-'.join(parts[: depth + 1])}.slice" for depth in range(len(parts)))
 
 
 def hierarchies() -> Iterator[Path]:
@@ -79,7 +89,7 @@ def hierarchies() -> Iterator[Path]:
 def remove_pod_cgroup(uid: str) -> None:
     """Remove an ended pod's cgroups, as the kubelet does."""
     for tree in hierarchies():
-        _remove_cgroup(tree / pod_cgroup(uid)[1:])
+        _remove_cgroup(tree / pod_folder(uid))
     _remove_parents()
 
 
@@ -121,7 +131,7 @@ def _shim_sockets(directory: Path) -> Iterator[Path]:
 
 
 def _cgroups(directory: Path) -> Iterator[Path]:
-    names = [f"{BURSTABLE}/pod{path.name.rpartition('_')[2]}" for path in directory.glob("pods/*_*_*")]
+    names = [pod_folder(path.name.rpartition("_")[2]) for path in directory.glob("pods/*_*_*")]
     for bundle in _containers(directory):
         names += [f"{bundle.parent.name}/{bundle.name}", f"docker/{bundle.name}"]
     for tree in hierarchies():

@@ -17,10 +17,11 @@ from typing import Any
 
 from keelwatch.capture.ring import problems
 from lab import ContainerSpec, Deployment, Kubelet, Pod, attack, missing_for_containers, sleeping_pod
+from lab.patience import PATIENCE
 from lab.pod import random_name
 from lab.stack import Record, Stack
 
-SECONDS = 15.0
+SECONDS = 15.0 * PATIENCE
 PROGRAM = (sys.executable, "-m", "keelwatch.cli.main")
 
 

@@ -31,9 +31,7 @@ def traces_of(directory: Path, pod_uids: list[str]) -> list[str]:
         if words[0].startswith(b"containerd") and str(directory).encode() in b" ".join(words):
             found.append(str(words))
     for tree in sweep.hierarchies():
-        found += [
-            str(path) for uid in pod_uids for path in [tree / sweep.pod_cgroup(uid)[1:]] if path.exists()
-        ]
+        found += [str(path) for uid in pod_uids for path in [tree / sweep.pod_folder(uid)] if path.exists()]
     return found + ([str(directory)] if directory.exists() else [])
 
 
