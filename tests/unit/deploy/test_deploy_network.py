@@ -72,8 +72,7 @@ def test_the_hub_reaches_dns_and_the_api_server_only() -> None:
         "egress"
     ]
     assert ports(dns) == DNS
-    assert dns["to"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
-    assert addresses(dns["to"]) == ["169.254.20.10/32", "169.254.169.254/32"]
+    assert "to" not in dns, "it may be on the nodes' own addresses"
     assert ports(api_server) == [("TCP", 443), ("TCP", 6443)]
     assert addresses(api_server["to"]) == ["10.7.0.1/32", "fd00::1/128"]
 
@@ -98,7 +97,7 @@ def test_agents_reach_dns_and_the_hub_only() -> None:
     assert ports(hub) == [("TCP", listens["containerPort"])]
 
 
-def test_dns_elsewhere() -> None:
+def test_dns_where_it_is_known_to_be() -> None:
     elsewhere = objects(
         r"networkPolicy.dns.to[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=openshift-dns",
         "networkPolicy.dns.ports={5353}",
@@ -108,8 +107,6 @@ def test_dns_elsewhere() -> None:
         assert ports(rule) == [("TCP", 5353), ("UDP", 5353)]
         [peer] = rule["to"]
         assert "openshift-dns" in str(peer)
-        anywhere = policy(objects("networkPolicy.dns.to=null"), component)["egress"][0]
-        assert anywhere.keys() == {"ports"}
 
 
 def test_metrics_are_for_scrapers() -> None:
