@@ -118,24 +118,17 @@ def _entered(requests: Sequence[Request]) -> list[Request]:
         if made.kind != MADE:
             continue
         attached = {one.container for one in requests if _attached_to(one, made)}
-        names = [name for name, _, _ in made.containers]
-        if made.debugs and not names:
-            names = sorted(attached) or [""]
-        meant = [(number, name) for number, name in enumerate(names) if made.debugs or name in attached]
-        found += [_meant(made, name, number) for number, name in meant]
+        told = made.containers or tuple((name, "", ()) for name in sorted(attached) or [""])
+        for number, (name, image, argv) in enumerate(told):
+            if made.debugs or (made.containers and name in attached):
+                id_ = f"{made.id}~{number}" if number else made.id
+                found.append(replace(made, id=id_, kind=DEBUG, container=name, image=image, argv=argv))
     return found
 
 
 def _attached_to(request: Request, made: Request) -> bool:
     soon = made.received <= request.received <= made.received + DEBUG_START_LIMIT
     return soon and (request.kind, request.actor) == (ATTACH, made.actor)
-
-
-def _meant(made: Request, name: str, number: int) -> Request:
-    told = {one: (image, argv) for one, image, argv in made.containers}
-    image, argv = told.get(name, ("", ()))
-    id_ = f"{made.id}~{number}" if number else made.id
-    return replace(made, id=id_, kind=DEBUG, container=name, image=image, argv=argv)
 
 
 def _debugs(requests: Sequence[Request], seen: PodSeen, execs: Matches) -> list[Session]:
